@@ -1,0 +1,156 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import morgan from 'morgan';
+import { exchangeOf, type Hop } from './exchange.js';
+import type { LogFormat, LogOptions, LogStream } from './options.js';
+import { resolveLogOptions } from './validate-options.js';
+
+/** What is not a request's line: a breaker that has changed its state, a hook that threw. */
+export interface Notice {
+  event: string;
+  requestId?: string;
+  backend?: string;
+  message: string;
+}
+
+export interface AccessLog {
+  /** Records the request, unless an app-wide `accessLog()` does already. */
+  record(req: IncomingMessage, res: ServerResponse): void;
+  note(notice: Notice): void;
+}
+
+type Formatter = morgan.FormatFn<IncomingMessage, ServerResponse>;
+
+const recorded = new WeakSet<IncomingMessage>();
+
+/**
+ * morgan with the proxy's tokens (`:request-id`, `:hops`, `:backend`, `:attempts`,
+ * `:upstream-time`, `:no-retry`) and two more formats, `'text'` and `'json'`. A proxy behind it
+ * writes no line of its own for the same request.
+ *
+ * @throws {TypeError} for a wrong option.
+ */
+export function accessLog(
+  format: LogFormat = 'text',
+  options: Omit<LogOptions, 'format'> = {},
+): RequestHandler {
+  const { record } = createLog(resolveLogOptions({ ...options, format }));
+  return function logAccess(req: Request, res: Response, next: NextFunction) {
+    record(req, res);
+    next();
+  };
+}
+
+export function createLog(options: LogOptions & { format: LogFormat }): AccessLog {
+  registerTokens();
+  const stream: LogStream = options.stream ?? process.stdout;
+  const { skip } = options;
+  const logger = morgan<IncomingMessage, ServerResponse>(
+    FORMATS[options.format] ?? (options.format as never),
+    {
+      stream: stream as morgan.StreamOptions,
+      ...(skip === undefined ? {} : { skip }),
+    },
+  );
+  const notice = options.format === 'json' ? jsonNotice : textNotice;
+  return {
+    record(req, res) {
+      if (recorded.has(req)) return;
+      recorded.add(req);
+      logger(req, res, ignoreNext);
+    },
+    note(what) {
+      stream.write(`${notice(what)}\n`);
+    },
+  };
+}
+
+function ignoreNext(): void {}
+
+let registered = false;
+
+/** morgan's tokens are global, one name one function. */
+function registerTokens(): void {
+  if (registered) return;
+  registered = true;
+  morgan.token('request-id', (req) => (req as Request).id);
+  morgan.token('hops', (req) => hopsText((req as Request).hops));
+  morgan.token('backend', (req) => (req as Request).hops?.at(-1)?.backend);
+  morgan.token('attempts', (req) => String((req as Request).hops?.length ?? 0));
+  morgan.token('upstream-time', (req) => exchangeOf(req)?.upstreamMs?.toFixed(3));
+  morgan.token('no-retry', (req) => exchangeOf(req)?.noRetry ?? undefined);
+}
+
+function hopsText(hops: readonly Hop[] | undefined): string {
+  if (hops === undefined || hops.length === 0) return '-';
+  return hops.map((hop) => `${hop.backend}=${hop.outcome}/${hop.ms.toFixed(1)}ms`).join(',');
+}
+
+/** nginx's 499 for a client that left; its own status where a response had begun. */
+function statusOf(req: IncomingMessage, res: ServerResponse): number | null {
+  if (res.headersSent) return res.statusCode;
+  return res.writableFinished || (!res.closed && !exchangeOf(req)?.clientGone) ? null : 499;
+}
+
+const FORMATS: Record<string, Formatter> = {
+  text(tokens, req, res) {
+    return [
+      tokens['remote-addr']!(req, res) ?? '-',
+      tokens['request-id']!(req, res) ?? '-',
+      tokens.method!(req, res),
+      tokens.url!(req, res),
+      statusOf(req, res) ?? '-',
+      tokens.res!(req, res, 'content-length') ?? '-',
+      tokens['response-time']!(req, res) ?? '-',
+      'ms',
+      hopsText((req as Request).hops),
+    ].join(' ');
+  },
+
+  json(tokens, req, res) {
+    const { id = null, hops = [] } = req as Partial<Request>;
+    const exchange = exchangeOf(req);
+    return escapeLine(
+      JSON.stringify({
+        time: new Date().toISOString(),
+        requestId: id,
+        remoteAddr: (req as Request).ip ?? req.socket.remoteAddress ?? null,
+        method: req.method,
+        url: (req as Request).originalUrl ?? req.url,
+        status: statusOf(req, res),
+        bytes: exchange?.bytes ?? (Number(tokens.res!(req, res, 'content-length')) || 0),
+        ms: totalMs(req),
+        hops: hops.map((hop) => ({ ...hop, ms: round(hop.ms) })),
+        noRetry: exchange?.noRetry ?? '-',
+      }),
+    );
+  },
+};
+
+function totalMs(req: IncomingMessage): number {
+  const [seconds, nanoseconds] = process.hrtime((req as { _startAt?: [number, number] })._startAt);
+  return round(seconds * 1e3 + nanoseconds / 1e6);
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}
+
+function jsonNotice({ event, message, requestId, backend }: Notice): string {
+  const time = new Date().toISOString();
+  return escapeLine(JSON.stringify({ time, event, requestId, backend, message }));
+}
+
+function textNotice({ event, message, requestId, backend }: Notice): string {
+  const about = [requestId, backend].filter((word) => word !== undefined);
+  return escapeLine(['express-tiny-proxy', event, ...about, message].join(' '));
+}
+
+/** What JSON leaves as it is and a terminal, or a reader of lines, may not. */
+function escapeLine(line: string): string {
+  return line.replace(
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not get through
+    /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}

@@ -1,0 +1,246 @@
+import type { Request } from 'express';
+import { Breaker, type BreakerListener, type BreakerState, type Ticket } from './breaker.js';
+import { hookError, ProxyError } from './errors.js';
+import type { BalanceFunction, Candidate, ResolvedOptions } from './options.js';
+import type { BasePath } from './request-target.js';
+
+export interface BackendStatus {
+  url: string;
+  weight: number;
+  /** `'half-open'` from the end of the cooldown on. */
+  breaker: BreakerState;
+  drained: boolean;
+  /** ISO time of the next probe while open. */
+  openUntil: string | null;
+  consecutiveFailures: number;
+  inFlight: number;
+  attempts: number;
+  failures: number;
+  lastError: string | null;
+  /** Milliseconds to the response's head, of the last attempts that got one. */
+  latency: { p50: number; p99: number } | null;
+}
+
+const LATENCIES = 512;
+
+export class Backend {
+  readonly url: URL;
+  /** As configured. */
+  readonly label: string;
+  /** `host:port` */
+  readonly name: string;
+  readonly weight: number;
+  readonly base: BasePath;
+  readonly breaker: Breaker | null;
+  inFlight = 0;
+  attempts = 0;
+  failures = 0;
+  lastError: string | null = null;
+  /** How many drains are in force. */
+  drains = 0;
+  /** Smooth weighted round-robin's running credit. */
+  credit = 0;
+  readonly #latencies = new Float64Array(LATENCIES);
+  #heads = 0;
+
+  constructor(
+    target: ResolvedOptions['targets'][number],
+    options: ResolvedOptions,
+    listener: BackendListener,
+  ) {
+    const { url } = target;
+    this.url = url;
+    this.label = target.label;
+    this.name = `${url.hostname}:${url.port || (url.protocol === 'https:' ? 443 : 80)}`;
+    this.weight = target.weight;
+    const prepend = options.prependPath !== false;
+    this.base = {
+      path: prepend ? url.pathname.replace(/\/$/, '') : '',
+      search: prepend ? url.search : '',
+    };
+    const { breaker } = options;
+    const heard: BreakerListener = {
+      onBreak: (failures) => listener.onBreak(this, failures),
+      onHalfOpen: () => listener.onHalfOpen(this),
+      onReset: () => listener.onReset(this),
+    };
+    this.breaker = breaker && new Breaker(breaker.failures, breaker.cooldown, heard);
+  }
+
+  available(now: number): boolean {
+    return this.drains === 0 && (this.breaker === null || this.breaker.available(now));
+  }
+
+  enter(): Ticket {
+    this.inFlight++;
+    this.attempts++;
+    return this.breaker?.enter() ?? 0;
+  }
+
+  headAfter(ms: number): void {
+    this.#latencies[this.#heads++ % LATENCIES] = ms;
+  }
+
+  fail(ticket: Ticket, error: string, now: number): void {
+    this.failures++;
+    this.lastError = error;
+    this.breaker?.failure(ticket, now);
+  }
+
+  /** ISO time of the next probe while open. */
+  openUntil(now: number): string | null {
+    if (this.breaker?.stateAt(now) !== 'open') return null;
+    return new Date(Date.now() + this.breaker.waitMs(now)).toISOString();
+  }
+
+  status(now: number): BackendStatus {
+    return {
+      url: this.label,
+      weight: this.weight,
+      breaker: this.breaker?.stateAt(now) ?? 'closed',
+      drained: this.drains > 0,
+      openUntil: this.openUntil(now),
+      consecutiveFailures: this.breaker?.failures ?? 0,
+      inFlight: this.inFlight,
+      attempts: this.attempts,
+      failures: this.failures,
+      lastError: this.lastError,
+      latency: this.#latency(),
+    };
+  }
+
+  #latency(): BackendStatus['latency'] {
+    const count = Math.min(this.#heads, LATENCIES);
+    if (count === 0) return null;
+    const sorted = this.#latencies.slice(0, count).sort();
+    const at = (share: number): number =>
+      Math.round(sorted[Math.ceil(share * count) - 1]! * 1000) / 1000;
+    return { p50: at(0.5), p99: at(0.99) };
+  }
+}
+
+export interface BackendListener {
+  onBreak(backend: Backend, failures: number): void;
+  onHalfOpen(backend: Backend): void;
+  onReset(backend: Backend): void;
+}
+
+type Balance = (candidates: readonly Backend[], req: Request) => Backend;
+
+/** The pool: who may be tried, and who of them is next. */
+export class BackendPool {
+  readonly all: readonly Backend[];
+  readonly #balance: Balance;
+
+  constructor(options: ResolvedOptions, listener: BackendListener) {
+    this.all = options.targets.map((target) => new Backend(target, options, listener));
+    this.#balance = compileBalance(options.balance);
+  }
+
+  /** The backends that may be tried now, `tried` ones left out. */
+  candidates(now: number, leftOut?: ReadonlySet<Backend>): Backend[] {
+    return this.all.filter(
+      (backend) => backend.available(now) && (leftOut === undefined || !leftOut.has(backend)),
+    );
+  }
+
+  /** @throws {ProxyError} `BALANCE_FAILED` */
+  choose(candidates: readonly Backend[], req: Request): Backend {
+    return this.#balance(candidates, req);
+  }
+
+  /** Milliseconds until the first probe of an open backend that is not drained. */
+  waitMs(now: number): number {
+    const waits = this.all
+      .filter((backend) => backend.drains === 0)
+      .map((backend) => backend.breaker?.waitMs(now) ?? 0);
+    return waits.length === 0 ? 0 : Math.min(...waits);
+  }
+
+  /** @throws {TypeError} for a URL that is no target. */
+  drain(url: string | URL): () => void {
+    const text = String(url);
+    const href = URL.canParse(text) ? new URL(text).href : text;
+    const backend = this.all.find((candidate) => candidate.url.href === href);
+    if (backend === undefined) {
+      const known = this.all.map((candidate) => candidate.label).join(', ');
+      throw new TypeError(`drain: "${text}" is no backend of this proxy; they are ${known}`);
+    }
+    backend.drains++;
+    let inForce = true;
+    return function undrain() {
+      if (inForce) backend.drains--;
+      inForce = false;
+    };
+  }
+}
+
+function compileBalance(balance: ResolvedOptions['balance']): Balance {
+  if (typeof balance === 'function') return byFunction(balance);
+  if (balance === 'least-pending') return leastPending;
+  return balance === 'random-two' ? randomTwo : roundRobin;
+}
+
+/** nginx's smooth weighted round-robin: a heavy backend's turns are spread, not bunched. */
+function roundRobin(candidates: readonly Backend[]): Backend {
+  let best = candidates[0]!;
+  if (candidates.length === 1) return best;
+  let total = 0;
+  for (const backend of candidates) {
+    total += backend.weight;
+    backend.credit += backend.weight;
+    if (backend.credit > best.credit) best = backend;
+  }
+  best.credit -= total;
+  return best;
+}
+
+/** Ties go round, so that an idle pool does not lean on its first backend. */
+function leastPending(candidates: readonly Backend[]): Backend {
+  const loads = candidates.map(load);
+  const least = Math.min(...loads);
+  return roundRobin(candidates.filter((_, i) => loads[i] === least));
+}
+
+/** The power of two choices: two at random by weight, the less loaded of them. */
+function randomTwo(candidates: readonly Backend[]): Backend {
+  if (candidates.length === 1) return candidates[0]!;
+  const first = randomOne(candidates);
+  const second = randomOne(candidates.filter((backend) => backend !== first));
+  return load(second) < load(first) ? second : first;
+}
+
+function randomOne(candidates: readonly Backend[]): Backend {
+  let at = Math.random() * candidates.reduce((sum, backend) => sum + backend.weight, 0);
+  for (const backend of candidates) {
+    at -= backend.weight;
+    if (at < 0) return backend;
+  }
+  return candidates[0]!;
+}
+
+function load(backend: Backend): number {
+  return backend.inFlight / backend.weight;
+}
+
+function byFunction(balance: BalanceFunction): Balance {
+  return function chooseByFunction(candidates, req) {
+    const views: Candidate[] = candidates.map(({ label, weight, inFlight }) => ({
+      url: label,
+      weight,
+      inFlight,
+    }));
+    let chosen: Candidate;
+    try {
+      chosen = balance(req, views);
+    } catch (thrown) {
+      const { message } = hookError('balance', thrown);
+      throw new ProxyError('BALANCE_FAILED', { message, cause: thrown });
+    }
+    const backend = candidates[views.indexOf(chosen)];
+    if (backend !== undefined) return backend;
+    throw new ProxyError('BALANCE_FAILED', {
+      message: 'balance must answer one of the candidates that it is given',
+    });
+  };
+}

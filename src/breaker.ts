@@ -1,0 +1,152 @@
+import {
+  type CircuitBreakerPolicy,
+  ConsecutiveBreaker,
+  circuitBreaker,
+  handleWhenResult,
+} from 'cockatiel';
+
+/**
+ * One breaker per backend, on cockatiel's circuit breaker.
+ *
+ * The attempts do not run inside the policy: their outcomes are handed to it. Inside, callers
+ * beyond the probe would wait without limit for its result, a client's abort would count as the
+ * probe's success, a failure from before the trip would open the circuit again, and every request
+ * would pay for a promise. What the balancer must know at once - may this backend be tried? - is
+ * the state below; cockatiel follows it within the same turn of the event loop, counts, and tells
+ * its listeners.
+ */
+type State =
+  | { readonly name: 'closed' }
+  | { readonly name: 'open'; readonly until: number }
+  | {
+      readonly name: 'half-open';
+      /** Settles the probe inside cockatiel. Whose attempt decides may change, the probe does not. */
+      readonly decide: (outcome: Outcome) => void;
+      /** An attempt is the probe now. */
+      probing: boolean;
+    };
+
+type Outcome = 'success' | 'failure';
+
+export type BreakerState = State['name'];
+
+export interface BreakerListener {
+  onBreak(failures: number): void;
+  onHalfOpen(): void;
+  onReset(): void;
+}
+
+/** An attempt's pass. The epoch is that of its start: a later state does not hear of it. */
+export type Ticket = number;
+
+const CLOSED: State = { name: 'closed' };
+
+export class Breaker {
+  readonly #threshold: number;
+  readonly #cooldownMs: number;
+  readonly #policy: CircuitBreakerPolicy;
+  #state: State = CLOSED;
+  #epoch = 0;
+  /** cockatiel takes one outcome after the other. */
+  #told: Promise<unknown> = Promise.resolve();
+  /** Failures in a row. */
+  failures = 0;
+
+  constructor(failures: number, cooldownMs: number, listener: BreakerListener) {
+    this.#threshold = failures;
+    this.#cooldownMs = cooldownMs;
+    this.#policy = circuitBreaker(
+      handleWhenResult((outcome) => outcome === 'failure'),
+      {
+        breaker: new ConsecutiveBreaker(failures),
+        // The cooldown is measured here, on the monotonic clock; cockatiel's Date.now() would keep
+        // the circuit open after a step of the wall clock. It is to go half-open whenever told.
+        halfOpenAfter: Number.NEGATIVE_INFINITY,
+      },
+    );
+    this.#policy.onBreak(() => listener.onBreak(this.failures));
+    this.#policy.onHalfOpen(() => listener.onHalfOpen());
+    this.#policy.onReset(() => listener.onReset());
+  }
+
+  /** May an attempt start now? */
+  available(now: number): boolean {
+    const state = this.#state;
+    if (state.name === 'closed') return true;
+    return state.name === 'open' ? now >= state.until : !state.probing;
+  }
+
+  /** Milliseconds until the next probe may start; 0 when it may start now, or is running. */
+  waitMs(now: number): number {
+    return this.#state.name === 'open' ? Math.max(0, this.#state.until - now) : 0;
+  }
+
+  /** As it looks from outside: an open breaker whose cooldown is over waits for its probe. */
+  stateAt(now: number): BreakerState {
+    const { name } = this.#state;
+    return name === 'open' && this.available(now) ? 'half-open' : name;
+  }
+
+  /** An attempt starts. Only where `available`. */
+  enter(): Ticket {
+    if (this.#state.name === 'open') this.#toHalfOpen();
+    if (this.#state.name === 'half-open') this.#state.probing = true;
+    return this.#epoch;
+  }
+
+  /** The head of a response that is no failure: enough for a probe, for its body may never end. */
+  headArrived(ticket: Ticket): void {
+    if (ticket === this.#epoch && this.#state.name === 'half-open') {
+      this.#decide(this.#state, 'success', CLOSED);
+      this.failures = 0;
+    }
+  }
+
+  /** A response that is no failure has ended whole. */
+  success(ticket: Ticket): void {
+    this.headArrived(ticket);
+    if (ticket === this.#epoch && this.failures > 0) {
+      this.failures = 0;
+      this.#tell(() => 'success');
+    }
+  }
+
+  failure(ticket: Ticket, now: number): void {
+    if (ticket !== this.#epoch) return;
+    const state = this.#state;
+    if (state.name === 'open') return;
+    this.failures++;
+    const open: State = { name: 'open', until: now + this.#cooldownMs };
+    if (state.name === 'half-open') return this.#decide(state, 'failure', open);
+    if (this.failures >= this.#threshold) this.#become(open);
+    this.#tell(() => 'failure');
+  }
+
+  /** The attempt tells nothing about the backend: its client left, say. A probe is vacant again. */
+  leave(ticket: Ticket): void {
+    if (ticket === this.#epoch && this.#state.name === 'half-open') this.#state.probing = false;
+  }
+
+  #toHalfOpen(): void {
+    let decide: (outcome: Outcome) => void = () => {};
+    const probe = new Promise<Outcome>((resolve) => {
+      decide = resolve;
+    });
+    this.#become({ name: 'half-open', decide, probing: false });
+    this.#tell(() => probe);
+  }
+
+  #decide(state: State & { name: 'half-open' }, outcome: Outcome, next: State): void {
+    this.#become(next);
+    state.decide(outcome);
+  }
+
+  #become(state: State): void {
+    this.#state = state;
+    this.#epoch++;
+  }
+
+  #tell(outcome: () => Outcome | Promise<Outcome>): void {
+    this.#told = this.#told.then(() => this.#policy.execute(outcome));
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * The clocks of one request, on one timer. The attempt's and the request's clocks stand still while
+ * the proxy waits for the client's own body; then, and in a response's body, idleness is measured.
+ * All times are milliseconds on the monotonic clock.
+ */
+export type Expired = 'attempt' | 'request' | 'client-idle' | 'backend-idle';
+
+type Mode = 'off' | 'head' | 'client-idle' | 'backend-idle';
+
+const NEVER = Number.POSITIVE_INFINITY;
+
+export class Deadlines {
+  readonly #idleMs: number;
+  readonly #onExpired: (expired: Expired) => void;
+  #requestLeft: number;
+  #attemptLeft = NEVER;
+  #mode: Mode = 'off';
+  #timer: NodeJS.Timeout | undefined;
+  /** When the clocks were last started, or the last byte was seen. */
+  #since = 0;
+
+  /** `0` means none, for every one of them. */
+  constructor(requestMs: number, idleMs: number, onExpired: (expired: Expired) => void) {
+    this.#requestLeft = requestMs || NEVER;
+    this.#idleMs = idleMs || NEVER;
+    this.#onExpired = onExpired;
+  }
+
+  /** What the request has left. */
+  requestLeft(now: number): number {
+    return this.#requestLeft - (this.#mode === 'head' ? now - this.#since : 0);
+  }
+
+  /** Starts both clocks, the attempt's from its beginning. */
+  startAttempt(attemptMs: number, now: number): void {
+    this.#settle(now);
+    this.#attemptLeft = attemptMs || NEVER;
+    this.#run('head', now);
+  }
+
+  /** Between attempts only the request's clock runs. */
+  endAttempt(now: number): void {
+    this.#settle(now);
+    this.#attemptLeft = NEVER;
+    this.#run('head', now);
+  }
+
+  waitForClient(now: number): void {
+    if (this.#mode !== 'head') return;
+    this.#settle(now);
+    this.#run('client-idle', now);
+  }
+
+  clientSent(now: number): void {
+    if (this.#mode === 'client-idle') this.#run('head', now);
+  }
+
+  /** The head has arrived: from now on only idleness counts. */
+  startBody(now: number): void {
+    this.#run('backend-idle', now);
+  }
+
+  /** A byte of the response's body, or the client has taken the last. */
+  touch(now: number): void {
+    this.#since = now;
+  }
+
+  /** The response waits for its client to read. */
+  pauseBody(): void {
+    clearTimeout(this.#timer);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#mode = 'off';
+  }
+
+  /** Takes what has passed off the clocks. */
+  #settle(now: number): void {
+    if (this.#mode !== 'head') return;
+    this.#requestLeft -= now - this.#since;
+    this.#attemptLeft -= now - this.#since;
+  }
+
+  #run(mode: Mode, now: number): void {
+    this.#mode = mode;
+    this.#since = now;
+    this.#arm(mode === 'head' ? Math.min(this.#attemptLeft, this.#requestLeft) : this.#idleMs);
+  }
+
+  #arm(ms: number): void {
+    clearTimeout(this.#timer);
+    // setTimeout drops the fraction, and would fire just before the deadline.
+    if (ms !== NEVER) this.#timer = setTimeout(this.#check, Math.max(1, Math.ceil(ms)));
+  }
+
+  readonly #check = (): void => {
+    const now = performance.now();
+    if (this.#mode === 'client-idle' || this.#mode === 'backend-idle') {
+      const left = this.#since + this.#idleMs - now;
+      return left > 0 ? this.#arm(left) : this.#onExpired(this.#mode);
+    }
+    this.#settle(now);
+    this.#since = now;
+    if (this.#requestLeft <= 0) this.#onExpired('request');
+    else if (this.#attemptLeft <= 0) this.#onExpired('attempt');
+    else this.#arm(Math.min(this.#attemptLeft, this.#requestLeft));
+  };
+}

@@ -1,0 +1,99 @@
+import { STATUS_CODES } from 'node:http';
+import type { Hop } from './exchange.js';
+
+/** Every error that the proxy itself makes: code, HTTP status. */
+const STATUS_OF = {
+  BAD_REQUEST: 400, // also sent as 405 and 431
+  CLIENT_TIMEOUT: 408, // the client stopped sending its body
+  BODY_CONSUMED: 500, // a parsed body that cannot be sent again
+  BALANCE_FAILED: 500, // a balance function threw, or answered none of its candidates
+  HOOK_FAILED: 500, // any other hook of the user threw
+  BAD_GATEWAY: 502, // refused, reset, DNS, TLS, invalid response
+  NO_BACKEND: 503, // every backend is open or drained, or the proxy is closing
+  GATEWAY_TIMEOUT: 504, // attempt or request timeout
+  LOOP: 508, // `via`: the request has been here before
+} as const;
+
+/** The codes that the proxy itself uses; a hook may throw a {@link ProxyError} with one of its own. */
+export type ProxyErrorCode = keyof typeof STATUS_OF;
+
+export interface ProxyErrorInit {
+  /** HTTP status to answer, an integer from 400 to 599. Default: by the code, 502 for an unknown one. */
+  status?: number;
+  /** For the developer and the log; never sent to the client. */
+  message?: string;
+  cause?: unknown;
+}
+
+/**
+ * What went wrong, as the client is told (`application/problem+json`, RFC 9457), or, with
+ * `errors: 'next'`, as Express gets it.
+ *
+ * @throws {TypeError} when `status` is no error status.
+ */
+export class ProxyError extends Error {
+  override readonly name = 'ProxyError';
+  readonly code: string;
+  readonly status: number;
+  /** Response headers that belong to this error: `retry-after`, `allow`. */
+  readonly headers: Record<string, string> = {};
+  /** The request's id, `''` until the error has met its request. */
+  requestId = '';
+  /** The attempts that came before, `[]` until the error has met its request. */
+  hops: readonly Hop[] = [];
+
+  constructor(code: ProxyErrorCode | (string & {}), init: ProxyErrorInit = {}) {
+    super(init.message ?? code, Object.hasOwn(init, 'cause') ? { cause: init.cause } : undefined);
+    this.code = code;
+    this.status = init.status ?? (STATUS_OF as Record<string, number>)[code] ?? 502;
+    if (!Number.isInteger(this.status) || this.status < 400 || this.status > 599) {
+      throw new TypeError(
+        `ProxyError: status must be an integer from 400 to 599, for example 502; got ${String(init.status)}`,
+      );
+    }
+  }
+}
+
+/** A hook of the user that threw a ProxyError has spoken; anything else is a bug in the hook. */
+export function hookError(hook: string, thrown: unknown): ProxyError {
+  if (thrown instanceof ProxyError) return thrown;
+  return new ProxyError('HOOK_FAILED', {
+    message: `${hook} threw: ${describe(thrown)}`,
+    cause: thrown,
+  });
+}
+
+/** A request that must not be forwarded. */
+export function badRequest(
+  message: string,
+  status = 400,
+  headers: Record<string, string> = {},
+): ProxyError {
+  const error = new ProxyError('BAD_REQUEST', { status, message });
+  Object.assign(error.headers, headers);
+  return error;
+}
+
+/** No backend may be tried. RFC 9110 10.2.3: Retry-After in whole seconds. */
+export function noBackend(message: string, waitMs: number): ProxyError {
+  const error = new ProxyError('NO_BACKEND', { message });
+  error.headers['retry-after'] = String(Math.max(1, Math.ceil(waitMs / 1000)));
+  return error;
+}
+
+/** One line about a thrown value, whatever it is. */
+export function describe(thrown: unknown): string {
+  if (thrown instanceof Error) return `${thrown.name}: ${thrown.message}`;
+  return typeof thrown === 'string' ? thrown : Object.prototype.toString.call(thrown);
+}
+
+/** The body of an error response. Nothing of the request but its checked id, nothing of the inside. */
+export function problem(error: ProxyError): string {
+  return JSON.stringify({
+    type: 'about:blank',
+    title: STATUS_CODES[error.status] ?? 'Error',
+    status: error.status,
+    code: error.code,
+    ...(error.requestId === '' ? {} : { requestId: error.requestId }),
+  });
+}

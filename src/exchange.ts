@@ -1,0 +1,64 @@
+import type { IncomingMessage } from 'node:http';
+
+/** The record of one attempt. */
+export interface Hop {
+  /** From 1. */
+  attempt: number;
+  /** `host:port` */
+  backend: string;
+  /** The status, or why there was none: `'ECONNREFUSED'`, `'ETIMEDOUT'`, `'CLIENT_GONE'`, ... */
+  outcome: number | string;
+  /** Milliseconds to the response's head, or to the failure. */
+  ms: number;
+}
+
+/** Why no further attempt was made after a failure. */
+export type NoRetryReason =
+  | 'off'
+  | 'method'
+  | 'body'
+  | 'committed'
+  | 'attempts'
+  | 'budget'
+  | 'deadline'
+  | 'client-gone'
+  | 'no-backend';
+
+/** The record of one request, all its hops: what the log tokens and the events tell. */
+export interface Exchange {
+  readonly id: string;
+  readonly hops: Hop[];
+  noRetry: NoRetryReason | null;
+  /** Milliseconds from the request's arrival to the head of the response that is passed on. */
+  upstreamMs: number | null;
+  /** Bytes of body handed to the client. */
+  bytes: number;
+  /** The client left before its response was over. */
+  clientGone: boolean;
+  /** Monotonic milliseconds. */
+  readonly startedAt: number;
+}
+
+export function newExchange(id: string, hops: Hop[], now: number): Exchange {
+  return {
+    id,
+    hops,
+    noRetry: null,
+    upstreamMs: null,
+    bytes: 0,
+    clientGone: false,
+    startedAt: now,
+  };
+}
+
+// A WeakMap, not a property: the request belongs to the app.
+const exchanges = new WeakMap<IncomingMessage, Exchange>();
+
+export function recordExchange(req: IncomingMessage, exchange: Exchange): void {
+  exchanges.set(req, exchange);
+}
+
+/** The exchange of this request, when a proxy has taken it. */
+export function exchangeOf(req: IncomingMessage): Exchange | undefined {
+  return exchanges.get(req);
+}

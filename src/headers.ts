@@ -1,0 +1,199 @@
+import { type IncomingHttpHeaders, type IncomingMessage, validateHeaderName } from 'node:http';
+import type { Request } from 'express';
+import { badRequest } from './errors.js';
+
+/** Field names in lower case; a list where a name has come more than once. */
+export type HeaderMap = Record<string, string | string[] | undefined>;
+
+/**
+ * Meant for one connection only. RFC 9110 7.6.1, with the de-facto Proxy-Connection and the
+ * Proxy-* pair of 11.7, which belongs to the proxy that asked for it.
+ */
+const HOP_BY_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/**
+ * Taking one of these away because `Connection` named it would change where a message ends or whom
+ * it is for: request smuggling (RFC 9112 11.2).
+ */
+const NEVER_NOMINATED = new Set(['content-length', 'host', 'transfer-encoding']);
+
+/** Besides hop-by-hop: framing is made anew, Node has answered Expect, the attempt number is ours. */
+const NOT_FROM_CLIENT = new Set([...HOP_BY_HOP, 'content-length', 'expect', 'x-request-attempt']);
+
+/**
+ * Fields that hold one value (RFC 9110 5.3). Node keeps the first of two and says nothing, so the
+ * two sides could each believe another: refused instead.
+ */
+const SINGLE = new Set(
+  (
+    'age authorization content-length content-location content-range content-type date etag expires from host ' +
+    'if-modified-since if-range if-unmodified-since last-modified location max-forwards ' +
+    'proxy-authorization referer retry-after server user-agent'
+  ).split(' '),
+);
+
+/** Node drops what comes after this many fields without a word, framing fields too (CVE-2026-58044). */
+const MAX_FIELDS = 1000;
+
+const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/** The name of a single field that came twice, or null. */
+export function doubledField(rawHeaders: readonly string[]): string | null {
+  const seen = new Set<string>();
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!.toLowerCase();
+    if (!SINGLE.has(name)) continue;
+    if (seen.has(name)) return name;
+    seen.add(name);
+  }
+  return null;
+}
+
+export function tooManyFields(rawHeaders: readonly string[]): boolean {
+  return rawHeaders.length >= 2 * MAX_FIELDS;
+}
+
+/** A field value that HTTP/1.1 can carry. RFC 9110 5.5. */
+export function isFieldValue(value: string): boolean {
+  return FIELD_VALUE.test(value);
+}
+
+/** The names that a `Connection` field nominates, or null for the two that everybody sends. */
+function nominated(connection: string | string[] | undefined): Set<string> | null {
+  if (connection === undefined || connection === 'keep-alive' || connection === 'close')
+    return null;
+  const names = new Set<string>();
+  for (const token of String(connection).split(',')) {
+    const name = token.trim().toLowerCase();
+    if (!NEVER_NOMINATED.has(name)) names.add(name);
+  }
+  return names;
+}
+
+/**
+ * The client's headers as they may go on, framing left out.
+ *
+ * @throws {ProxyError} 400 or 431 for a head that must not be forwarded.
+ */
+export function forwardableHeaders(req: IncomingMessage): HeaderMap {
+  if (tooManyFields(req.rawHeaders)) throw badRequest('1000 header fields or more', 431);
+  const { headers } = req;
+  const drop = nominated(headers.connection);
+  const out: HeaderMap = Object.create(null);
+  let fields = 0;
+  for (const name in headers) {
+    fields++;
+    if (NOT_FROM_CLIENT.has(name) || drop?.has(name)) continue;
+    out[name] = headers[name];
+  }
+  // Fewer names than lines: something came twice.
+  if (2 * fields !== req.rawHeaders.length) {
+    const doubled = doubledField(req.rawHeaders);
+    if (doubled !== null) throw badRequest(`two ${doubled} fields`);
+  }
+  // RFC 9110 10.1.4: the one TE value that says nothing about the connection.
+  if (headers.te !== undefined && /(?:^|,)\s*trailers\s*(?:$|[,;])/i.test(String(headers.te))) {
+    out.te = 'trailers';
+  }
+  return out;
+}
+
+/**
+ * Who the client is, for the backend. What an untrusted peer claims is replaced, by the app's own
+ * `trust proxy` setting; a trusted proxy's claims are appended to (For, Prefix) or kept.
+ */
+export function setForwarded(out: HeaderMap, req: Request): void {
+  const peer = req.socket.remoteAddress ?? '';
+  const trust = req.app.get('trust proxy fn') as (address: string, hop: number) => boolean;
+  const trusted = trust(peer, 0);
+  if (!trusted) {
+    delete out.forwarded;
+    delete out['x-real-ip'];
+    delete out['x-forwarded-port'];
+  }
+  const claimed = (name: string): string => (trusted ? String(req.headers[name] ?? '') : '');
+  const chain = claimed('x-forwarded-for');
+  out['x-forwarded-for'] = chain === '' ? peer : `${chain}, ${peer}`;
+  const encrypted = 'encrypted' in req.socket && req.socket.encrypted === true;
+  out['x-forwarded-proto'] = claimed('x-forwarded-proto') || (encrypted ? 'https' : 'http');
+  const host = claimed('x-forwarded-host') || req.headers.host;
+  if (host === undefined) delete out['x-forwarded-host'];
+  else out['x-forwarded-host'] = host;
+  const prefix = claimed('x-forwarded-prefix') + req.baseUrl;
+  if (prefix === '') delete out['x-forwarded-prefix'];
+  else out['x-forwarded-prefix'] = prefix;
+}
+
+/** What is wrong with a backend's head, or null. It is asked before anything of it is used. */
+export function invalidResponse(
+  status: number,
+  reason: string,
+  rawHeaders: readonly string[],
+): string | null {
+  if (status < 200 || status > 599) return `status ${status}`;
+  if (!isFieldValue(reason)) return 'a control byte in the reason phrase';
+  if (tooManyFields(rawHeaders)) return '1000 header fields or more';
+  let codings = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const value = rawHeaders[i + 1]!;
+    if (!isFieldValue(value)) return `a control byte in ${rawHeaders[i]}`;
+    if (rawHeaders[i]!.length !== 17 || rawHeaders[i]!.toLowerCase() !== 'transfer-encoding')
+      continue;
+    codings++;
+    if (codings > 1 || value.trim().toLowerCase() !== 'chunked')
+      return 'an unknown transfer coding';
+  }
+  const doubled = doubledField(rawHeaders);
+  return doubled === null ? null : `two ${doubled} fields`;
+}
+
+/** A backend's headers as they may go on to the client. Framing: only Content-Length is left. */
+export function passableHeaders(headers: IncomingHttpHeaders): HeaderMap {
+  const drop = nominated(headers.connection);
+  const out: HeaderMap = Object.create(null);
+  for (const name in headers) {
+    if (HOP_BY_HOP.has(name.toLowerCase()) || drop?.has(name)) continue;
+    out[name] = headers[name];
+  }
+  return out;
+}
+
+/** Joins two values of a list field, the app's first. */
+export function joinField(
+  ours: number | string | readonly string[] | undefined,
+  theirs: string | readonly string[],
+): string[] {
+  const list = ours === undefined ? [] : typeof ours === 'object' ? [...ours] : [String(ours)];
+  return list.concat(theirs);
+}
+
+/**
+ * Headers as a hook has left them: names in lower case, framing and hop-by-hop fields ignored.
+ *
+ * @throws {TypeError} for what is no header.
+ */
+export function checkedHeaders(headers: HeaderMap): HeaderMap {
+  const out: HeaderMap = Object.create(null);
+  for (const [written, value] of Object.entries(headers)) {
+    const name = written.toLowerCase();
+    if (value === undefined || HOP_BY_HOP.has(name) || name === 'content-length') continue;
+    validateHeaderName(name);
+    const values = Array.isArray(value) ? value : [value];
+    for (const item of values) {
+      if (!isFieldValue(String(item)))
+        throw new TypeError(`header "${name}" has an invalid character`);
+    }
+    out[name] = Array.isArray(value) ? value.map(String) : String(value);
+  }
+  return out;
+}

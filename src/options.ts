@@ -1,0 +1,218 @@
+import type { Agent as HttpAgent, IncomingMessage, ServerResponse } from 'node:http';
+import type { Agent as HttpsAgent } from 'node:https';
+import type { SecureContextOptions } from 'node:tls';
+import type { Request, Response } from 'express';
+import type { Options as HpmOptions } from 'http-proxy-middleware';
+import type { CookieRewrite } from './rewrite.js';
+
+/** A backend's URL, `http:` or `https:`; a path in it is prepended to what is forwarded. */
+export type Target = string | URL | WeightedTarget;
+
+export interface WeightedTarget {
+  url: string | URL;
+  /** Its share of the requests, a positive integer. Default 1. */
+  weight?: number;
+}
+
+/** A backend as a `balance` function sees it. */
+export interface Candidate {
+  readonly url: string;
+  readonly weight: number;
+  /** Attempts that run there now. */
+  readonly inFlight: number;
+}
+
+/** Answers one of `backends`, the candidates that may be tried now. */
+export type BalanceFunction = (req: Request, backends: readonly Candidate[]) => Candidate;
+
+export interface RetryOptions {
+  /** Methods that are replayed; every other is sent once and fails fast. Default `['GET', 'HEAD', 'PUT']`: idempotent (RFC 9110 9.2.2) and usual. */
+  methods?: readonly string[];
+  /** Overrides the method list for one request: a POST with an `Idempotency-Key`, say. */
+  replayable?: (req: Request) => boolean;
+  /** `true`: an attempt that failed before its connection stood has sent nothing and may go to the next backend whatever its method. Default `false`. */
+  unsent?: boolean;
+  /** Tries in all, the first included. Default 3. */
+  attempts?: number;
+  /** Milliseconds, exponential with full jitter; only before a backend that this request has tried already. Default `{ initialDelay: 50, maxDelay: 1000 }`. */
+  backoff?: { initialDelay?: number; maxDelay?: number };
+  /** A retry is allowed while retries(10 s) < ratio x requests(10 s), or retries(1 s) < minPerSecond. Default `{ ratio: 0.2, minPerSecond: 10 }`; `false`: no limit. */
+  budget?: false | { ratio?: number; minPerSecond?: number };
+  /** A body is kept for replay up to this size; a longer one streams on and is not replayed once part of it was sent. Default 262144. */
+  maxBodyBytes?: number;
+  /** All kept bodies of this proxy together. Default 67108864. */
+  maxTotalBytes?: number;
+}
+
+export interface BreakerOptions {
+  /** Failures in a row that open it. Default 5. */
+  failures?: number;
+  /** Milliseconds open, then one probe. Default 10000. */
+  cooldown?: number;
+}
+
+export interface TraceOptions {
+  /** Default `'X-Request-ID'`. */
+  header?: string;
+  /** Take a client's id if it is 1 to 128 characters of `A-Z a-z 0-9 . _ ~ : / + = @ -`. Default `true`. */
+  trust?: boolean;
+  /** Makes an id. Default: a random UUID. */
+  generate?: () => string;
+}
+
+/** `'text'`, `'json'`, or a format string or name of morgan's. */
+export type LogFormat = 'text' | 'json' | (string & {});
+
+export interface LogStream {
+  write(line: string): unknown;
+}
+
+export interface LogOptions {
+  /** Default `'text'`. */
+  format?: LogFormat;
+  /** Default: standard output. */
+  stream?: LogStream;
+  /** Requests to leave out. */
+  skip?: (req: IncomingMessage, res: ServerResponse) => boolean;
+}
+
+/** What one attempt sends, for `director` to change. */
+export interface Outgoing {
+  /** `host:port` */
+  readonly backend: string;
+  /** With its query, the backend's base path included. */
+  path: string;
+  /** Names in lower case. Framing headers are ignored. */
+  headers: Record<string, string | string[] | undefined>;
+}
+
+/** What the client gets, for `modifyResponse` to change. */
+export interface OutgoingResponse {
+  status: number;
+  /** Names in lower case. Framing headers are ignored. */
+  headers: Record<string, string | string[] | undefined>;
+}
+
+type Hpm = HpmOptions<Request, Response>;
+
+/** Every option. Times are milliseconds. What is not described here means what it means in http-proxy-middleware. */
+export interface TinyProxyOptions {
+  /** One backend or a list. Required. */
+  target: Target | readonly Target[];
+  /** Who is next. Default `'round-robin'` (weighted); `'random-two'` is the power of two choices. */
+  balance?: 'round-robin' | 'least-pending' | 'random-two' | BalanceFunction;
+  /** What counts as a failed attempt, for retry and breaker alike. Default `status >= 500`. */
+  isFailure?: (status: number) => boolean;
+  /** Default `true`: the defaults of {@link RetryOptions}. */
+  retry?: boolean | RetryOptions;
+  /** One per backend. Default `true`: the defaults of {@link BreakerOptions}. */
+  breaker?: boolean | BreakerOptions;
+  /** Until the connection to the backend stands, TLS included. Default 3000; `0`: none. */
+  connectTimeout?: number;
+  /** One attempt, from its start to its response headers. Stands still while the client's body is waited for. Default 15000; `0`: none. */
+  attemptTimeout?: number;
+  /** All attempts and the waits between them, to the response headers. Stands still as attemptTimeout does. Default 60000; `0`: none. */
+  requestTimeout?: number;
+  /** Without a byte in a body, the backend's or the client's. Default 300000; `0`: none. */
+  idleTimeout?: number;
+  /** Default `true`: the defaults of {@link TraceOptions}. */
+  trace?: boolean | TraceOptions;
+  /** One line a request. Default `'text'`. */
+  log?: boolean | LogFormat | LogOptions;
+  /** `'next'`: hand the ProxyError to Express. Default `'respond'`: `application/problem+json`. */
+  errors?: 'respond' | 'next';
+  /** `'http'`: http-proxy-middleware on node:http. Default `'auto'`, which means it in this version. */
+  transport?: 'auto' | 'http';
+  /** The last word on what one attempt sends; hop-by-hop headers are gone already. */
+  director?: (outgoing: Outgoing, req: Request) => void;
+  /** The last word on what the client gets. A ProxyError thrown here fails the attempt. */
+  modifyResponse?: (response: OutgoingResponse, req: Request) => void;
+  /** A name: `Via: 1.1 name` goes along (RFC 9110 7.6.3), and a request that bears it already is a loop: 508. Default `false`. */
+  via?: false | string;
+  /** Not in this version. */
+  ws?: false;
+  /** `X-Forwarded-For`, `-Proto`, `-Host`, `-Prefix` by Express's `trust proxy`. Default `true`; `false`: none set, none taken away. */
+  xfwd?: boolean;
+  /** The requests to take, by their path under the mount; others go on to the next handler. */
+  pathFilter?: NonNullable<Hpm['pathFilter']>;
+  /** Applied once a request; every attempt sends the same path. */
+  pathRewrite?: NonNullable<Hpm['pathRewrite']>;
+  /** `start` and `proxyReq` run for every attempt, `proxyRes` and `end` for the response that is passed on, `error` once, when the exchange has failed. */
+  on?: NonNullable<Hpm['on']>;
+  plugins?: NonNullable<Hpm['plugins']>;
+  /** Leaves out http-proxy-middleware's own plugins, `on` and `logger` among them. Default `false`. */
+  ejectPlugins?: boolean;
+  logger?: NonNullable<Hpm['logger']>;
+  /** Headers to add to every attempt. */
+  headers?: Record<string, string | string[]>;
+  /** Send the backend's host as `Host`. Default `false`: the client's. */
+  changeOrigin?: boolean;
+  /** `user:password` for the backend, where the client has sent no `Authorization`. */
+  auth?: string;
+  /** Verify the backend's certificate. Default `true`. */
+  secure?: boolean;
+  /** TLS settings towards the backends: `ca`, `cert`, `key`, ... */
+  ssl?: SecureContextOptions & { servername?: string };
+  /** Your own pool; `false`: a connection an attempt. Default: one pool a backend. */
+  agent?: HttpAgent | HttpsAgent | false;
+  localAddress?: string;
+  /** Prepend the path of `target`. Default `true`. */
+  prependPath?: boolean;
+  /** Send the path of `target` alone. Default `false`. */
+  ignorePath?: boolean;
+  /** Write response header names as the backend does. Default `false`: in lower case. */
+  preserveHeaderKeyCase?: boolean;
+  autoRewrite?: boolean;
+  hostRewrite?: string;
+  protocolRewrite?: 'http' | 'https';
+  cookieDomainRewrite?: CookieRewrite;
+  cookiePathRewrite?: CookieRewrite;
+}
+
+/** The options with their defaults in place: what the code reads. */
+export interface ResolvedOptions
+  extends Omit<TinyProxyOptions, 'retry' | 'breaker' | 'trace' | 'log'> {
+  targets: { url: URL; label: string; weight: number }[];
+  balance: NonNullable<TinyProxyOptions['balance']>;
+  isFailure: (status: number) => boolean;
+  retry: null | ResolvedRetry;
+  breaker: null | Required<BreakerOptions>;
+  connectTimeout: number;
+  attemptTimeout: number;
+  requestTimeout: number;
+  idleTimeout: number;
+  trace: null | Required<TraceOptions>;
+  log: null | (LogOptions & { format: LogFormat });
+  errors: 'respond' | 'next';
+  xfwd: boolean;
+}
+
+export interface ResolvedRetry {
+  methods: ReadonlySet<string>;
+  replayable: ((req: Request) => boolean) | undefined;
+  unsent: boolean;
+  attempts: number;
+  backoff: { initialDelay: number; maxDelay: number };
+  budget: null | { ratio: number; minPerSecond: number };
+  maxBodyBytes: number;
+  maxTotalBytes: number;
+}
+
+/** The defaults, in one place; README's table is checked against them. */
+export const DEFAULTS = {
+  retry: {
+    methods: ['GET', 'HEAD', 'PUT'],
+    unsent: false,
+    attempts: 3,
+    backoff: { initialDelay: 50, maxDelay: 1000 },
+    budget: { ratio: 0.2, minPerSecond: 10 },
+    maxBodyBytes: 262_144,
+    maxTotalBytes: 67_108_864,
+  },
+  breaker: { failures: 5, cooldown: 10_000 },
+  connectTimeout: 3000,
+  attemptTimeout: 15_000,
+  requestTimeout: 60_000,
+  idleTimeout: 300_000,
+  trace: { header: 'X-Request-ID', trust: true },
+} as const;

@@ -1,0 +1,148 @@
+import type { Request, Response } from 'express';
+import type { Backend } from './backends.js';
+import { hookError, ProxyError } from './errors.js';
+import { checkedHeaders, forwardableHeaders, type HeaderMap, setForwarded } from './headers.js';
+import type { ResolvedOptions } from './options.js';
+import { parsedBody, wasRead } from './parsed-body.js';
+import { type BodyListener, type KeptBytes, ReplayBody } from './replay-body.js';
+import { checkDotSegments, checkPath, checkRequestLine, joinPath } from './request-target.js';
+import type { Retries } from './retry.js';
+import type { Trace } from './tracing.js';
+import type { Attempt } from './transport/transport.js';
+
+export interface OutgoingContext {
+  readonly options: ResolvedOptions;
+  readonly retries: Retries;
+  readonly keptBytes: KeptBytes;
+  readonly trace: Trace | null;
+}
+
+/** What a request sends to a backend: made once, the same for every attempt but for its number. */
+export class OutgoingRequest {
+  readonly #options: ResolvedOptions;
+  readonly #req: Request;
+  readonly #path: string;
+  readonly #headers: HeaderMap;
+  readonly #body: Buffer | ReplayBody | null;
+  /** By its method, or by the user's word. */
+  readonly replayable: boolean;
+
+  /** @throws {ProxyError} for a request that must not, or cannot, be forwarded. */
+  constructor(
+    context: OutgoingContext,
+    req: Request,
+    id: string,
+    path: string,
+    listener: BodyListener,
+  ) {
+    const { options, retries, trace } = context;
+    this.#options = options;
+    this.#req = req;
+    this.#path = path;
+    checkRequestLine(req);
+    checkDotSegments(path);
+    const headers = forwardableHeaders(req);
+    if (options.via) addVia(headers, options.via, req.httpVersion);
+    if (options.xfwd) setForwarded(headers, req);
+    addOwnHeaders(headers, options);
+    if (trace !== null) headers[trace.name] = id;
+    try {
+      this.replayable = retries.isReplayable(req);
+    } catch (thrown) {
+      throw hookError('retry.replayable', thrown);
+    }
+    this.#headers = headers;
+    this.#body = this.#takeBody(context, listener);
+  }
+
+  /** What was sent of the body so far can be sent again. */
+  get bodyReplayable(): boolean {
+    return !(this.#body instanceof ReplayBody) || this.#body.replayable;
+  }
+
+  get waitingForClient(): boolean {
+    return this.#body instanceof ReplayBody && this.#body.waiting;
+  }
+
+  /** @throws what the user's director throws, or a ProxyError about the path that it chose. */
+  attempt(backend: Backend, number: number, res: Response): Attempt {
+    const { changeOrigin, director, ignorePath } = this.#options;
+    const req = this.#req;
+    const base = backend.base;
+    let path = ignorePath ? base.path + base.search || '/' : joinPath(base, this.#path);
+    let headers: HeaderMap = Object.assign(Object.create(null), this.#headers);
+    if (changeOrigin) headers.host = backend.url.host;
+    if (number > 1) headers['x-request-attempt'] = String(number);
+    if (director !== undefined) {
+      const length = headers['content-length'];
+      const outgoing = Object.defineProperty({ backend: backend.name, path, headers }, 'backend', {
+        writable: false,
+      });
+      director(outgoing, req);
+      path = outgoing.path;
+      headers = checkedHeaders(outgoing.headers);
+      if (length !== undefined) headers['content-length'] = length;
+      checkPath(base, path);
+    }
+    return { req, res, backend, method: req.method, path, headers, body: this.#body };
+  }
+
+  /** No further attempt will follow. */
+  release(): void {
+    if (this.#body instanceof ReplayBody) this.#body.release();
+  }
+
+  /** The request is over. */
+  discard(): void {
+    if (this.#body instanceof ReplayBody) this.#body.discard();
+  }
+
+  /** RFC 9112 6.3: a body is announced by its framing. It is framed anew, by what is known of it. */
+  #takeBody(context: OutgoingContext, listener: BodyListener): Buffer | ReplayBody | null {
+    const req = this.#req;
+    const headers = this.#headers;
+    const length = req.headers['content-length'];
+    if (req.headers['transfer-encoding'] === undefined && !(Number(length) > 0)) {
+      if (length !== undefined) headers['content-length'] = length;
+      return null;
+    }
+    if (wasRead(req)) {
+      const body = parsedBody(req, headers);
+      headers['content-length'] = String(body.length);
+      return body;
+    }
+    if (length !== undefined) headers['content-length'] = length;
+    const { retry } = context.options;
+    const keep = this.replayable && retry !== null && retry.attempts > 1 ? retry.maxBodyBytes : 0;
+    return new ReplayBody(req, keep, context.keptBytes, listener);
+  }
+}
+
+/** The user's `headers` and `auth`, as http-proxy-middleware has them. */
+function addOwnHeaders(out: HeaderMap, { headers, auth }: ResolvedOptions): void {
+  if (headers !== undefined) {
+    try {
+      Object.assign(out, checkedHeaders(headers));
+    } catch (thrown) {
+      throw hookError('headers', thrown);
+    }
+  }
+  if (auth !== undefined && out.authorization === undefined) {
+    out.authorization = `Basic ${Buffer.from(auth).toString('base64')}`;
+  }
+}
+
+/**
+ * RFC 9110 7.6.3.
+ *
+ * @throws {ProxyError} 508 for a request that bears our name already.
+ */
+function addVia(headers: HeaderMap, name: string, version: string): void {
+  const before = headers.via === undefined ? [] : String(headers.via).split(',');
+  const isOurs = (entry: string): boolean =>
+    entry.trim().split(/\s+/)[1]?.toLowerCase() === name.toLowerCase();
+  if (before.some(isOurs)) {
+    throw new ProxyError('LOOP', { message: `the request has been through "${name}" before` });
+  }
+  headers.via = [...before.map((entry) => entry.trim()), `${version} ${name}`].join(', ');
+}

@@ -1,0 +1,88 @@
+import { STATUS_CODES } from 'node:http';
+import type { Request, Response } from 'express';
+import { type ProxyError, problem } from './errors.js';
+import { checkedHeaders, type HeaderMap, joinField } from './headers.js';
+import type { ResolvedOptions } from './options.js';
+import type { Trace } from './tracing.js';
+import type { Head } from './transport/transport.js';
+
+/** What the client gets to see of a head: a backend's, or the proxy's own for an error. */
+
+type ModifyResponse = NonNullable<ResolvedOptions['modifyResponse']>;
+
+/**
+ * Lets the user have the last word; the framing is not its matter.
+ *
+ * @throws what the hook throws, and a TypeError for a head that cannot be sent.
+ */
+export function modifyHead(modifyResponse: ModifyResponse, head: Head, req: Request): void {
+  const length = head.headers['content-length'];
+  const response = { status: head.status, headers: head.headers };
+  modifyResponse(response, req);
+  const { status } = response;
+  if (!Number.isInteger(status) || status < 200 || status > 599) {
+    throw new TypeError(`status must be an integer from 200 to 599; got ${String(status)}`);
+  }
+  if (status !== head.status) head.reason = STATUS_CODES[status] ?? '';
+  head.status = status;
+  head.headers = checkedHeaders(response.headers);
+  if (length !== undefined) head.headers['content-length'] = length;
+}
+
+/**
+ * Writes the head that is passed on. What the app has set before stays, but for what the backend
+ * says too; of that, the lists that both may add to are joined.
+ */
+export function writeHead(res: Response, head: Head, trace: Trace | null, keepCase: boolean): void {
+  const { headers } = head;
+  const cookies = res.getHeader('set-cookie');
+  if (cookies !== undefined && headers['set-cookie'] !== undefined) {
+    headers['set-cookie'] = joinField(cookies, headers['set-cookie']);
+  }
+  const vary = res.getHeader('vary');
+  if (vary !== undefined && headers.vary !== undefined) {
+    headers.vary = joinField(vary, headers.vary).join(', ');
+  }
+  if (trace !== null) delete headers[trace.name]; // ours is on the response already
+  // RFC 9110 8.6: never with a 204.
+  if (head.status === 204) delete headers['content-length'];
+  // The app's own would frame a body that it has not made.
+  res.removeHeader('transfer-encoding');
+  if (headers['content-length'] === undefined) res.removeHeader('content-length');
+  const written = keepCase ? asWritten(headers, head.rawHeaders) : headers;
+  res.writeHead(head.status, head.reason, written as Record<string, string | string[]>);
+}
+
+/** `preserveHeaderKeyCase` */
+function asWritten(headers: HeaderMap, rawHeaders: readonly string[]): HeaderMap {
+  const names = new Map<string, string>();
+  for (let i = 0; i < rawHeaders.length; i += 2)
+    names.set(rawHeaders[i]!.toLowerCase(), rawHeaders[i]!);
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [names.get(name) ?? name, value]),
+  );
+}
+
+/** Answers an error as `application/problem+json` (RFC 9457); answers the bytes of its body. */
+export function respond(req: Request, res: Response, error: ProxyError): number {
+  const body = Buffer.from(problem(error));
+  for (const name of [
+    'transfer-encoding',
+    'content-encoding',
+    'content-range',
+    'etag',
+    'trailer',
+  ]) {
+    res.removeHeader(name);
+  }
+  for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value);
+  // The rest of a body that has stopped coming would be waited for before the next request.
+  if (error.code === 'CLIENT_TIMEOUT') res.setHeader('connection', 'close');
+  res.writeHead(error.status, {
+    'content-type': 'application/problem+json',
+    'content-length': body.length,
+    'cache-control': 'no-store',
+  });
+  res.end(body);
+  return req.method === 'HEAD' ? 0 : body.length;
+}

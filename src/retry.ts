@@ -1,0 +1,126 @@
+import {
+  ExponentialBackoff,
+  fullJitterGenerator,
+  handleWhenResult,
+  type IBackoff,
+  type RetryPolicy,
+  retry,
+} from 'cockatiel';
+import type { Request } from 'express';
+import type { Backend, BackendPool } from './backends.js';
+import type { Ticket } from './breaker.js';
+import type { NoRetryReason } from './exchange.js';
+import type { ResolvedRetry } from './options.js';
+import type { RetryBudget } from './retry-budget.js';
+
+/**
+ * May a request be sent again?
+ *
+ * Once a connection stood, the backend may have received and acted on what was sent, whatever came
+ * back: a reset, a timeout and a 500 all leave that open. Sending it again is safe only where a
+ * second time changes nothing: the methods that RFC 9110 9.2.2 calls idempotent, or what the user
+ * says is so. A POST that is sent twice charges a customer twice. The one exception is an attempt
+ * that failed before its connection stood: it has sent nothing (`unsent`).
+ *
+ * A kept-alive connection that was reset as it was used again, before any byte of a response, is a
+ * race that nobody lost (RFC 9112 9.3.1); it costs no place in the budget, but it is no proof that
+ * nothing was received.
+ */
+export interface Failure {
+  /** The connection never stood. */
+  readonly unsent: boolean;
+  /** A pooled connection that was reset before any byte of a response. */
+  readonly stale: boolean;
+}
+
+/** What the decision looks at. */
+export interface RetryCase {
+  readonly req: Request;
+  readonly failure: Failure;
+  readonly replayable: boolean;
+  readonly bodyReplayable: boolean;
+  readonly attempts: number;
+  readonly tried: ReadonlySet<Backend>;
+  /** Backends that have asked by Retry-After to be left alone. */
+  readonly barred: ReadonlySet<Backend>;
+  readonly requestLeftMs: number;
+  readonly now: number;
+}
+
+/** The next attempt. Its backend is entered already, unless there is a wait before it. */
+export type RetryPlan =
+  | { readonly delayMs: 0; readonly backend: Backend; readonly ticket: Ticket }
+  | { readonly delayMs: number; readonly backend: null };
+
+/** How the retry loop hears of an attempt: another one is planned, or the request is settled. */
+export type Verdict = 'again' | 'settled';
+
+/** Retries of one proxy: its rules, its budget, its pool. */
+export class Retries {
+  readonly options: ResolvedRetry | null;
+  readonly #pool: BackendPool;
+  readonly #budget: RetryBudget | null;
+  readonly #loop: RetryPolicy;
+  readonly #backoff: ExponentialBackoff<number>;
+  /** All retries ever. */
+  count = 0;
+
+  constructor(options: ResolvedRetry | null, pool: BackendPool, budget: RetryBudget | null) {
+    this.options = options;
+    this.#pool = pool;
+    this.#budget = budget;
+    this.#loop = retry(
+      handleWhenResult((verdict) => verdict === 'again'),
+      // It counts retries, and is entered with the second attempt. Its own wait is none: it could
+      // not be called off when the client leaves.
+      { maxAttempts: Math.max(0, (options?.attempts ?? 1) - 2) },
+    );
+    this.#backoff = new ExponentialBackoff({
+      generator: fullJitterGenerator,
+      initialDelay: options?.backoff.initialDelay ?? 0,
+      maxDelay: options?.backoff.maxDelay ?? 0,
+    });
+  }
+
+  /** Runs the attempts from the second on. Entered only after a failure: the first is free of it. */
+  run(attempt: () => Promise<Verdict>): Promise<Verdict> {
+    return this.#loop.execute(attempt);
+  }
+
+  /** By its method, or by the user's word. */
+  isReplayable(req: Request): boolean {
+    if (this.options === null) return false;
+    return this.options.replayable?.(req) ?? this.options.methods.has(req.method);
+  }
+
+  /** Where and when the next attempt goes, or why there is none. Takes its place in the budget. */
+  plan(failed: RetryCase, waits: BackoffState): RetryPlan | NoRetryReason {
+    const { options } = this;
+    const { failure, now } = failed;
+    if (options === null) return 'off';
+    if (!failed.replayable && !(failure.unsent && options.unsent)) return 'method';
+    if (failed.attempts >= options.attempts) return 'attempts';
+    if (!failed.bodyReplayable) return 'body';
+    const untried = this.#pool.candidates(now, failed.tried);
+    const again = untried.length > 0 ? untried : this.#pool.candidates(now, failed.barred);
+    if (again.length === 0) return 'no-backend';
+    const atOnce = untried.length > 0 || failure.stale;
+    const delayMs = atOnce ? 0 : waits.next(this.#backoff);
+    if (delayMs >= failed.requestLeftMs) return 'deadline';
+    if (!failure.stale && this.#budget?.withdraw(now) === false) return 'budget';
+    this.count++;
+    if (delayMs > 0) return { delayMs, backend: null };
+    const backend = this.#pool.choose(again, failed.req);
+    return { delayMs: 0, backend, ticket: backend.enter() };
+  }
+}
+
+/** How often one request has waited. */
+export class BackoffState {
+  #last: IBackoff<unknown> | undefined;
+
+  next(factory: ExponentialBackoff<number>): number {
+    this.#last = (this.#last ?? factory).next(undefined as never);
+    return this.#last.duration;
+  }
+}

@@ -1,0 +1,189 @@
+import type { EventEmitter } from 'node:events';
+import express, { type NextFunction, type Request, type Response, type Router } from 'express';
+import { type AccessLog, createLog } from './access-log.js';
+import { BackendPool, type BackendStatus } from './backends.js';
+import { noBackend, type ProxyError } from './errors.js';
+import { ProxyEvents, type TinyProxyEvents } from './events.js';
+import { type Exchange, newExchange, recordExchange } from './exchange.js';
+import { Forward, type ProxyContext } from './forward.js';
+import { createHpm } from './hpm.js';
+import type { TinyProxyOptions } from './options.js';
+import { KeptBytes } from './replay-body.js';
+import { Retries } from './retry.js';
+import { RetryBudget } from './retry-budget.js';
+import { compileRewrite } from './rewrite.js';
+import { assignRequestId, compileTrace, isRequestId } from './tracing.js';
+import { httpTransport } from './transport/http.js';
+import { resolveOptions } from './validate-options.js';
+
+export interface ProxyStatus {
+  transport: 'http' | 'undici';
+  /** Requests that are not over. */
+  inFlight: number;
+  /** Since the start. */
+  requests: number;
+  retries: number;
+  /** How many retries the budget would allow now; null without a budget. */
+  budget: { left: number } | null;
+  backends: BackendStatus[];
+}
+
+/** An Express router, and what can be seen and done from outside while it works. */
+export interface TinyProxy extends Router {
+  /** A snapshot; plain JSON. */
+  status(): ProxyStatus;
+  readonly events: EventEmitter<TinyProxyEvents>;
+  /**
+   * Takes a backend out of rotation; answers the function that puts it back.
+   *
+   * @throws {TypeError} for a URL that is no backend of this proxy.
+   */
+  drain(url: string | URL): () => void;
+  /** New requests get 503, those in flight `graceMs` (default 10000) to end; then all is cut. Always resolves. */
+  close(graceMs?: number): Promise<void>;
+}
+
+/**
+ * A reverse proxy as an Express router: `app.use('/api', tinyProxy({ target: [...] }))`.
+ *
+ * @throws {TypeError} that names a wrong option, its value and a right one.
+ */
+export function tinyProxy(options: TinyProxyOptions): TinyProxy {
+  const resolved = resolveOptions(options);
+  const log = resolved.log && createLog(resolved.log);
+  const events = new ProxyEvents();
+  const pool = new BackendPool(resolved, breakerNotices(events, log));
+  const { retry } = resolved;
+  const budget = retry?.budget ? new RetryBudget(retry.budget) : null;
+  const hpm = createHpm(resolved);
+  const transport = httpTransport(resolved, hpm, pool.all);
+  const proxy: ProxyContext = {
+    options: resolved,
+    pool,
+    retries: new Retries(retry, pool, budget),
+    keptBytes: new KeptBytes(retry?.maxTotalBytes ?? 0),
+    transport,
+    trace: resolved.trace && compileTrace(resolved.trace),
+    rewrite: compileRewrite(resolved),
+    events,
+    inFlight: new Set(),
+    noteBug: bugNotices(log),
+  };
+  let requests = 0;
+  const closing = new Closing(proxy);
+
+  /** One request: the path filter first, for what it leaves out is not ours. */
+  function proxyRequest(req: Request, res: Response, next: NextFunction): void {
+    hpm.route(req, res, next, (error, path) => {
+      requests++;
+      const { exchange, idError } = open(req, res);
+      budget?.deposit(exchange.startedAt);
+      const forward = new Forward(proxy, req, res, next, exchange);
+      if (closing.begun) forward.fail(noBackend('the proxy is closing', 0));
+      else if (error ?? idError) forward.fail((error ?? idError) as ProxyError);
+      else forward.start(path);
+    });
+  }
+
+  /** Its id, its record and its line in the log. */
+  function open(req: Request, res: Response): { exchange: Exchange; idError: ProxyError | null } {
+    let id = isRequestId(req.id) ? req.id : '';
+    let idError: ProxyError | null = null;
+    try {
+      if (proxy.trace !== null) id = assignRequestId(req, res, proxy.trace);
+    } catch (thrown) {
+      idError = thrown as ProxyError;
+    }
+    req.hops ??= [];
+    const exchange = newExchange(id, req.hops, performance.now());
+    recordExchange(req, exchange);
+    log?.record(req, res);
+    return { exchange, idError };
+  }
+
+  const router = express.Router().use(proxyRequest);
+  return Object.assign(router, {
+    events,
+    status(): ProxyStatus {
+      const now = performance.now();
+      return {
+        transport: transport.name,
+        inFlight: proxy.inFlight.size,
+        requests,
+        retries: proxy.retries.count,
+        budget: budget && { left: budget.left(now) },
+        backends: pool.all.map((backend) => backend.status(now)),
+      };
+    },
+    drain: (url: string | URL) => pool.drain(url),
+    close: (graceMs = 10_000) => closing.close(graceMs),
+  });
+}
+
+/** The end of a proxy: new requests are refused, those in flight get a grace period. */
+class Closing {
+  readonly #proxy: ProxyContext;
+  begun = false;
+
+  constructor(proxy: ProxyContext) {
+    this.#proxy = proxy;
+  }
+
+  async close(graceMs: number): Promise<void> {
+    const { inFlight, transport, events } = this.#proxy;
+    this.begun = true;
+    const ended = new Promise<void>((resolve) => {
+      const check = (): void => {
+        if (inFlight.size > 0) return;
+        events.off('done', check);
+        resolve();
+      };
+      events.on('done', check);
+      check();
+    });
+    const timer = setTimeout(
+      () => {
+        for (const forward of inFlight) forward.cut();
+      },
+      Number.isFinite(graceMs) ? Math.max(0, graceMs) : 2 ** 31 - 1,
+    );
+    await ended;
+    clearTimeout(timer);
+    transport.close();
+  }
+}
+
+type Listener = ConstructorParameters<typeof BackendPool>[1];
+
+/** Each change of a breaker's state is an event, and a line in the log. */
+function breakerNotices(events: ProxyEvents, log: AccessLog | null): Listener {
+  return {
+    onBreak(backend, failures) {
+      const openUntil = backend.openUntil(performance.now());
+      events.emit('break', { backend: backend.name, failures, openUntil });
+      const message = `breaker open after ${failures} failures in a row, next probe at ${openUntil}`;
+      log?.note({ event: 'break', backend: backend.name, message });
+    },
+    onHalfOpen(backend) {
+      events.emit('half-open', { backend: backend.name });
+      log?.note({
+        event: 'half-open',
+        backend: backend.name,
+        message: 'breaker half-open, probing',
+      });
+    },
+    onReset(backend) {
+      events.emit('reset', { backend: backend.name });
+      log?.note({ event: 'reset', backend: backend.name, message: 'breaker closed' });
+    },
+  };
+}
+
+const BUGS = new Set(['HOOK_FAILED', 'BALANCE_FAILED', 'BODY_CONSUMED']);
+
+/** Errors that somebody must mend get a line of their own: the client is not told the cause. */
+function bugNotices(log: AccessLog | null): ProxyContext['noteBug'] {
+  return function noteBug({ code, requestId, message }) {
+    if (BUGS.has(code)) log?.note({ event: code, requestId, message });
+  };
+}

@@ -1,0 +1,89 @@
+import { type ClientRequest, Agent as HttpAgent, type IncomingHttpHeaders } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import type { Socket } from 'node:net';
+
+/**
+ * One pool of kept-alive connections per backend: Node's agent, with care for idle sockets.
+ *
+ * A byte that comes on an idle socket answers no request; on the socket's next use it would be
+ * taken for that one's response (CVE-2026-105481). Such a socket is destroyed, and before one is
+ * used again the event loop turns, so that a byte which has arrived is seen.
+ */
+export interface IdlePool {
+  readonly agent: HttpAgent;
+  /** Closes the idle connections; those in use go on. */
+  dropIdle(): void;
+}
+
+/** Node's servers close an idle connection after 5 s and other ones seldom say. */
+const DEFAULT_IDLE_MS = 4000;
+/** We close first, by this much, so that a request does not meet the server's closing. */
+const MARGIN_MS = 1000;
+
+/** Not in Node's types, but the seam that agents are extended by. */
+interface Agent extends HttpAgent {
+  addRequest(req: ClientRequest, options: object): void;
+  reuseSocket(socket: Socket, req: ClientRequest): void;
+}
+
+type PooledSocket = Socket & { _httpMessage?: { res?: { headers: IncomingHttpHeaders } } };
+
+export function createPool(protocol: string): IdlePool {
+  const options = { keepAlive: true, maxFreeSockets: 256 };
+  const agent = (protocol === 'https:' ? new HttpsAgent(options) : new HttpAgent(options)) as Agent;
+  const idle = new Set<Socket>();
+  const addRequest = agent.addRequest.bind(agent);
+  const reuseSocket = agent.reuseSocket.bind(agent);
+
+  function destroyIdle(this: Socket): void {
+    this.destroy();
+  }
+  function forget(this: Socket): void {
+    idle.delete(this);
+  }
+
+  agent.addRequest = function addRequestAfterTurn(req, requestOptions) {
+    if (idle.size === 0) return addRequest(req, requestOptions);
+    // Two: the first still belongs to the turn whose events were collected before now.
+    setImmediate(() =>
+      setImmediate(() => {
+        if (!req.destroyed) addRequest(req, requestOptions);
+      }),
+    );
+  };
+
+  agent.keepSocketAlive = function keepSocketAlive(socket) {
+    const idleMs = idleTimeoutMs((socket as PooledSocket)._httpMessage?.res?.headers['keep-alive']);
+    if (idleMs <= 0) return false;
+    const kept = socket as Socket;
+    kept.setKeepAlive(true, 1000);
+    kept.unref();
+    kept.setTimeout(idleMs);
+    kept.on('timeout', destroyIdle);
+    kept.on('data', destroyIdle);
+    kept.once('close', forget);
+    idle.add(kept);
+    return true;
+  };
+
+  agent.reuseSocket = function reuse(socket, req) {
+    idle.delete(socket);
+    socket.setTimeout(0);
+    socket.off('timeout', destroyIdle);
+    socket.off('data', destroyIdle);
+    socket.off('close', forget);
+    reuseSocket(socket, req);
+  };
+
+  return {
+    agent,
+    dropIdle() {
+      for (const socket of idle) socket.destroy();
+    },
+  };
+}
+
+function idleTimeoutMs(keepAlive: string | string[] | undefined): number {
+  const seconds = /(?:^|,)\s*timeout=(\d+)/i.exec(String(keepAlive ?? ''))?.[1];
+  return seconds === undefined ? DEFAULT_IDLE_MS : Number(seconds) * 1000 - MARGIN_MS;
+}

@@ -1,0 +1,81 @@
+import type { IncomingMessage } from 'node:http';
+import type { Response } from 'express';
+import { isFieldValue } from '../headers.js';
+import type { AttemptEvents } from './transport.js';
+
+/** Fields that would say something about the message's framing, or its routing, too late. RFC 9110 6.5.1. */
+const NOT_IN_TRAILERS = new Set([
+  'content-length',
+  'transfer-encoding',
+  'host',
+  'trailer',
+  'te',
+  'connection',
+]);
+
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * The body of a response that is passed on, with back pressure, and its trailers. `done` hears an
+ * error when it has not come whole; what to do about the client's side is the caller's matter.
+ */
+export function passBody(
+  response: IncomingMessage,
+  res: Response,
+  events: Pick<AttemptEvents, 'onData' | 'onBackPressure'>,
+  done: (error: Error | null) => void,
+): void {
+  const flush = flusher(response, res);
+  const onDrain = (): void => {
+    events.onBackPressure(false);
+    response.resume();
+  };
+  let begun = false;
+  response.on('data', (chunk: Buffer) => {
+    if (res.destroyed || res.writableEnded) return; // the app has ended it; 'close' is on its way
+    begun = true;
+    events.onData(chunk.length);
+    const goOn = res.write(chunk);
+    flush?.();
+    if (goOn) return;
+    response.pause();
+    events.onBackPressure(true);
+    res.once('drain', onDrain);
+  });
+  // The head goes out by itself, unless a part of the body is here already to go with it.
+  // flushHeaders() would write it as UTF-8, and break bytes over 0x7f.
+  process.nextTick(() => {
+    if (!begun && !res.destroyed && !res.writableEnded) res.write(NOTHING);
+  });
+  response.on('end', () => {
+    if (res.destroyed || res.writableEnded) return done(null);
+    addTrailers(response, res);
+    res.end();
+    done(null);
+  });
+  response.on('close', () => {
+    if (response.readableEnded) return;
+    done(response.errored ?? Object.assign(new Error('aborted'), { code: 'ECONNRESET' }));
+  });
+}
+
+/** `compression()` holds chunks back until it is told; an event stream's reader waits for each. */
+function flusher(response: IncomingMessage, res: Response): (() => void) | null {
+  const { flush } = res as Response & { flush?: () => void };
+  if (typeof flush !== 'function') return null;
+  if (!/^text\/event-stream\b/i.test(response.headers['content-type'] ?? '')) return null;
+  return () => flush.call(res);
+}
+
+function addTrailers(response: IncomingMessage, res: Response): void {
+  const { rawTrailers } = response;
+  if (rawTrailers.length === 0 || !res.chunkedEncoding) return;
+  const trailers: [string, string][] = [];
+  for (let i = 0; i < rawTrailers.length; i += 2) {
+    const name = rawTrailers[i]!;
+    const value = rawTrailers[i + 1]!;
+    if (!NOT_IN_TRAILERS.has(name.toLowerCase()) && isFieldValue(value))
+      trailers.push([name, value]);
+  }
+  res.addTrailers(trailers);
+}

@@ -1,0 +1,74 @@
+import type { Request, Response } from 'express';
+import type { Backend } from '../backends.js';
+import type { HeaderMap } from '../headers.js';
+import type { ReplayBody } from '../replay-body.js';
+
+/**
+ * The seam between the life of a request and what carries one attempt of it. Nothing above it knows
+ * http-proxy-middleware; nothing below it knows retries, breakers or ids.
+ */
+export interface Transport {
+  readonly name: 'http' | 'undici';
+  send(attempt: Attempt, events: AttemptEvents): Flight;
+  /** Idle connections to this backend are not to be used again. */
+  dropIdle(backend: Backend): void;
+  /** The exchange has ended with this error; answers whether a hook of the user has ended the response. */
+  reportError(error: Error, req: Request, res: Response, backend: Backend | null): void;
+  close(): void;
+}
+
+/** What one attempt sends, and where. */
+export interface Attempt {
+  readonly req: Request;
+  /** Gets the body of a response that is passed on; its head is written above the seam. */
+  readonly res: Response;
+  readonly backend: Backend;
+  readonly method: string;
+  /** The whole path, the backend's base included. */
+  readonly path: string;
+  readonly headers: HeaderMap;
+  /** Framing: `content-length` is in the headers where the length is known; a stream without is chunked. */
+  readonly body: Buffer | ReplayBody | null;
+}
+
+export interface Head {
+  status: number;
+  reason: string;
+  headers: HeaderMap;
+  /** Names as the backend wrote them. */
+  readonly rawHeaders: readonly string[];
+  /** Runs the user's `proxyRes` hooks, for a response that is about to be passed on. */
+  runHooks(): void;
+}
+
+/** After `'drop'`, `onEnd` or `abort()` nothing more is heard of an attempt. */
+export interface AttemptEvents {
+  onInformational(status: number, headers: HeaderMap): void;
+  /** Answers at once. `'pass'`: the head has been written, the body is to follow it to `res`. */
+  onHead(head: Head): 'pass' | 'drop';
+  /** A part of the passed body. */
+  onData(bytes: number): void;
+  /** The passed body waits for the client to read, or no longer does. */
+  onBackPressure(waiting: boolean): void;
+  onEnd(outcome: Outcome): void;
+}
+
+export type Outcome =
+  | { readonly kind: 'complete' }
+  | {
+      readonly kind: 'failed';
+      /** `'ECONNREFUSED'`, `'ETIMEDOUT'`, `'INVALID_RESPONSE'`, ... */
+      readonly code: string;
+      readonly error: Error;
+      /** The connection stood: something may have been sent. */
+      readonly connected: boolean;
+      /** A pooled connection that was reset before any byte of a response. */
+      readonly stale: boolean;
+      /** The attempt was waiting for the client's own body. */
+      readonly waitingForClient: boolean;
+    };
+
+export interface Flight {
+  /** Cuts the attempt. */
+  abort(): void;
+}
