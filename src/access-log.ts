@@ -3,7 +3,7 @@ import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import morgan from 'morgan';
 import { exchangeOf, type Hop } from './exchange.js';
 import type { LogFormat, LogOptions, LogStream } from './options.js';
-import { resolveLogOptions } from './validate-options.js';
+import { resolveLog } from './validate-options.js';
 
 /** What is not a request's line: a breaker that has changed its state, a hook that threw. */
 export interface Notice {
@@ -34,7 +34,7 @@ export function accessLog(
   format: LogFormat = 'text',
   options: Omit<LogOptions, 'format'> = {},
 ): RequestHandler {
-  const { record } = createLog(resolveLogOptions({ ...options, format }));
+  const { record } = createLog(resolveLog({ ...options, format }));
   return function logAccess(req: Request, res: Response, next: NextFunction) {
     record(req, res);
     next();

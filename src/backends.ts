@@ -64,7 +64,7 @@ export class Backend {
       onHalfOpen: () => listener.onHalfOpen(this),
       onReset: () => listener.onReset(this),
     };
-    this.breaker = breaker && new Breaker(breaker.failures, breaker.cooldown, heard);
+    this.breaker = !breaker ? null : new Breaker(breaker.failures, breaker.cooldown, heard);
   }
 
   available(now: number): boolean {
@@ -79,6 +79,12 @@ export class Backend {
 
   headAfter(ms: number): void {
     this.#latencies[this.#heads++ % LATENCIES] = ms;
+  }
+
+  /** An attempt is over. */
+  leave(ticket: Ticket): void {
+    this.inFlight--;
+    this.breaker?.leave(ticket);
   }
 
   fail(ticket: Ticket, error: string, now: number): void {

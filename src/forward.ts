@@ -1,151 +1,96 @@
 import type { NextFunction, Request, Response } from 'express';
-import type { Backend, BackendPool } from './backends.js';
+import { AttemptRecord } from './attempt-record.js';
+import type { Backend } from './backends.js';
 import type { Ticket } from './breaker.js';
+import type { Context } from './context.js';
 import { Deadlines, type Expired } from './deadlines.js';
 import { badRequest, hookError, noBackend, ProxyError } from './errors.js';
-import type { ProxyEvents } from './events.js';
-import type { Exchange, Hop, NoRetryReason } from './exchange.js';
-import type { ResolvedOptions } from './options.js';
+import { type AttemptEvent, tell } from './events.js';
+import type { Exchange, NoRetryReason } from './exchange.js';
 import { OutgoingRequest } from './outgoing-request.js';
-import type { KeptBytes } from './replay-body.js';
 import { modifyHead, respond, writeHead } from './respond.js';
-import { BackoffState, type Failure, type Retries, type RetryPlan, type Verdict } from './retry.js';
-import type { Rewrite } from './rewrite.js';
-import type { Trace } from './tracing.js';
-import type { AttemptEvents, Flight, Head, Outcome, Transport } from './transport/transport.js';
-
-/** What all requests of one proxy share. */
-export interface ProxyContext {
-  readonly options: ResolvedOptions;
-  readonly pool: BackendPool;
-  readonly retries: Retries;
-  readonly keptBytes: KeptBytes;
-  readonly transport: Transport;
-  readonly trace: Trace | null;
-  readonly rewrite: Rewrite | null;
-  readonly events: ProxyEvents;
-  readonly inFlight: Set<Forward>;
-  /** A line about an error that somebody must mend. */
-  noteBug(error: ProxyError): void;
-}
-
-interface CurrentAttempt {
-  readonly number: number;
-  readonly backend: Backend;
-  readonly ticket: Ticket;
-  readonly startedAt: number;
-  hop: Hop | null;
-  /** It has been counted as a failure. */
-  failed: boolean;
-  over: boolean;
-}
+import { BackoffState, type Failure, type RetryPlan, type Verdict } from './retry.js';
+import type { AttemptEvents, Flight, Head, Outcome } from './transport/transport.js';
 
 /** Errors of node:http about what it is told to send: the client's bytes, not the backend's fault. */
-const UNSENDABLE = new Set([
-  'ERR_INVALID_CHAR',
-  'ERR_INVALID_HTTP_TOKEN',
-  'ERR_HTTP_INVALID_HEADER_VALUE',
-  'ERR_UNESCAPED_CHARACTERS',
-]);
+const UNSENDABLE = /^ERR_(INVALID_CHAR|INVALID_HTTP_TOKEN|HTTP_INVALID_HEADER_VALUE|UNESCAPED_)/;
+
+/** A failure of an attempt whose connection stood. */
+const SENT: Failure = { unsent: false, stale: false };
 
 /** The life of one request: its attempts, one after the other, up to the one that answers. */
 export class Forward implements AttemptEvents {
-  readonly #proxy: ProxyContext;
-  readonly #req: Request;
-  readonly #res: Response;
-  readonly #next: NextFunction;
-  readonly #exchange: Exchange;
   readonly #deadlines: Deadlines;
   readonly #tried = new Set<Backend>();
   readonly #barred = new Set<Backend>();
   readonly #backoff = new BackoffState();
   #outgoing: OutgoingRequest | null = null;
-  #attempt: CurrentAttempt | null = null;
   #attempts = 0;
+  #attempt: AttemptRecord | null = null;
   #flight: Flight | null = null;
   #plan: RetryPlan | null = null;
   #backoffTimer: NodeJS.Timeout | undefined;
   /** Tells the retry loop, once it runs, about the attempt that it has started. */
   #tellLoop: ((verdict: Verdict) => void) | null = null;
   #committedAt = 0;
-  /** The response is decided: committed, or an error. */
+  /** The response is decided: committed, or an error, or nobody is there to get it. */
   #settled = false;
   #cut = false;
 
   constructor(
-    proxy: ProxyContext,
-    req: Request,
-    res: Response,
-    next: NextFunction,
-    exchange: Exchange,
+    private readonly context: Context,
+    private readonly req: Request,
+    private readonly res: Response,
+    private readonly next: NextFunction,
+    private readonly exchange: Exchange,
   ) {
-    this.#proxy = proxy;
-    this.#req = req;
-    this.#res = res;
-    this.#next = next;
-    this.#exchange = exchange;
-    const { requestTimeout, idleTimeout } = proxy.options;
-    this.#deadlines = new Deadlines(requestTimeout, idleTimeout, (expired) =>
-      this.#expire(expired),
-    );
-    proxy.inFlight.add(this);
+    const { requestTimeout, idleTimeout } = context.options;
+    this.#deadlines = new Deadlines(requestTimeout, idleTimeout, (late) => this.#expire(late));
+    context.inFlight.add(this);
     res.once('close', () => this.#onClose());
   }
 
   /** The first attempt. A request that cannot be made, or has no backend, is answered at once. */
   start(path: string): void {
-    const { pool } = this.#proxy;
-    const now = performance.now();
+    const { context, req, exchange } = this;
+    const { pool } = context;
     try {
-      this.#outgoing = new OutgoingRequest(this.#proxy, this.#req, this.#exchange.id, path, {
+      this.#outgoing = new OutgoingRequest(context, req, exchange.id, path, {
         onWaiting: () => this.#deadlines.waitForClient(performance.now()),
         onFlowing: () => this.#deadlines.clientSent(performance.now()),
       });
+      const now = performance.now();
       const candidates = pool.candidates(now);
       if (candidates.length === 0) throw noBackend('no backend may be tried', pool.waitMs(now));
-      const backend = pool.choose(candidates, this.#req);
+      const backend = pool.choose(candidates, req);
       this.#send(backend, backend.enter());
     } catch (thrown) {
-      this.fail(hookError('request', thrown));
+      this.fail(hookError('the request', thrown));
     }
   }
 
   #send(backend: Backend, ticket: Ticket): void {
-    const { options, transport, events } = this.#proxy;
-    const now = performance.now();
-    const number = ++this.#attempts;
-    this.#tried.add(backend);
-    const attempt = {
-      number,
-      backend,
-      ticket,
-      startedAt: now,
-      hop: null,
-      failed: false,
-      over: false,
-    };
+    const { options, transport, events } = this.context;
+    const attempt = new AttemptRecord(this.exchange, ++this.#attempts, backend, ticket);
     this.#attempt = attempt;
-    events.emit('attempt', {
-      requestId: this.#exchange.id,
-      backend: backend.name,
-      attempt: number,
-    });
-    this.#deadlines.startAttempt(options.attemptTimeout, now);
+    this.#tried.add(backend);
+    tell(events, 'attempt', this.#about(attempt));
+    this.#deadlines.startAttempt(options.attemptTimeout, attempt.startedAt);
     try {
-      const sent = this.#outgoing!.attempt(backend, number, this.#res);
+      const sent = this.#outgoing!.attempt(backend, attempt.number, this.res);
       const flight = transport.send(sent, this);
-      if (this.#attempt === attempt && !attempt.over) this.#flight = flight;
+      if (!attempt.over) this.#flight = flight;
     } catch (thrown) {
-      this.#endAttempt(attempt, 'HOOK_FAILED');
-      this.fail(hookError('director', thrown));
+      const error = hookError('director', thrown);
+      attempt.settle(error.code);
+      this.#endWith(attempt, error);
     }
   }
 
-  onInformational(status: number, headers: Head['headers']): void {
-    const { link } = headers;
-    if (status !== 103 || link === undefined || this.#res.headersSent) return;
+  onInformational(status: number, { link }: Head['headers']): void {
+    if (status !== 103 || link === undefined || this.res.headersSent) return;
     try {
-      this.#res.writeEarlyHints({ link });
+      this.res.writeEarlyHints({ link });
     } catch {
       // Only a Link field of a shape that Node does not take; a hint may be left out (RFC 8297 2).
     }
@@ -153,67 +98,66 @@ export class Forward implements AttemptEvents {
 
   onHead(head: Head): 'pass' | 'drop' {
     const attempt = this.#attempt!;
-    const now = performance.now();
-    attempt.hop = this.#addHop(attempt, head.status, now);
-    attempt.backend.headAfter(attempt.hop.ms);
-    if (this.#res.headersSent) {
-      // Somebody else has answered: a timeout middleware, say.
-      this.#endAttempt(attempt);
-      return 'drop';
-    }
+    const { isFailure } = this.context.options;
+    attempt.backend.headAfter(attempt.settle(head.status).ms);
+    // Somebody else has answered: a timeout middleware, say.
+    if (this.res.headersSent) return this.#drop(attempt);
     try {
-      if (this.#proxy.options.isFailure(head.status)) {
-        this.#countFailure(attempt, `status ${head.status}`, now);
+      if (isFailure(head.status)) {
+        attempt.countFailure(`status ${head.status}`);
         if (asksForRest(head)) this.#barred.add(attempt.backend);
-        if (this.#retry(attempt, ANSWERED)) return 'drop';
+        if (this.#retry(attempt, SENT)) return 'drop';
       }
     } catch (thrown) {
-      return this.#dropFor(attempt, hookError('isFailure', thrown));
+      return this.#endWith(attempt, hookError('isFailure', thrown));
     }
-    return this.#commit(attempt, head, now);
+    return this.#commit(attempt, head);
   }
 
   /** The head goes to the client, and with it the choice of another attempt. */
-  #commit(attempt: CurrentAttempt, head: Head, now: number): 'pass' | 'drop' {
-    const { rewrite, options, trace } = this.#proxy;
+  #commit(attempt: AttemptRecord, head: Head): 'pass' | 'drop' {
+    const { rewrite, options, trace } = this.context;
+    let hook = 'on.proxyRes';
     try {
       head.runHooks();
+      rewrite?.(head.status, head.headers, attempt.backend.url, this.req.headers.host);
+      hook = 'modifyResponse';
+      if (options.modifyResponse) modifyHead(options.modifyResponse, head, this.req);
     } catch (thrown) {
-      return this.#dropFor(attempt, hookError('on.proxyRes', thrown));
+      return this.#refuse(attempt, hookError(hook, thrown));
     }
-    rewrite?.(head.status, head.headers, attempt.backend.url, this.#req.headers.host);
-    try {
-      if (options.modifyResponse) modifyHead(options.modifyResponse, head, this.#req);
-    } catch (thrown) {
-      return this.#refuse(attempt, hookError('modifyResponse', thrown), now);
-    }
-    if (!attempt.failed) attempt.backend.breaker?.headArrived(attempt.ticket);
+    attempt.countHead();
     this.#settled = true;
-    this.#committedAt = now;
-    this.#exchange.upstreamMs = now - this.#exchange.startedAt;
-    writeHead(this.#res, head, trace, options.preserveHeaderKeyCase === true);
+    this.#committedAt = performance.now();
+    this.exchange.upstreamMs = this.#committedAt - this.exchange.startedAt;
+    writeHead(this.res, head, trace, options.preserveHeaderKeyCase === true);
     this.#outgoing!.release();
-    this.#deadlines.startBody(now);
+    this.#deadlines.startBody(this.#committedAt);
     return 'pass';
   }
 
-  /** `modifyResponse` has said that this response is a failure. */
-  #refuse(attempt: CurrentAttempt, error: ProxyError, now: number): 'drop' {
-    if (error.code === 'HOOK_FAILED') return this.#dropFor(attempt, error);
-    attempt.hop!.outcome = error.code;
-    if (!attempt.failed) this.#countFailure(attempt, error.code, now);
-    if (!this.#retry(attempt, ANSWERED)) return this.#dropFor(attempt, error);
+  /** A hook has said, by a ProxyError, that this response is a failure; or it has a bug. */
+  #refuse(attempt: AttemptRecord, error: ProxyError): 'drop' {
+    if (error.code === 'HOOK_FAILED') return this.#endWith(attempt, error);
+    attempt.settle(error.code);
+    attempt.countFailure(error.code);
+    return this.#retry(attempt, SENT) ? 'drop' : this.#endWith(attempt, error);
+  }
+
+  #drop(attempt: AttemptRecord): 'drop' {
+    attempt.end();
+    this.#flight = null;
     return 'drop';
   }
 
-  #dropFor(attempt: CurrentAttempt, error: ProxyError): 'drop' {
-    this.#endAttempt(attempt);
+  #endWith(attempt: AttemptRecord, error: ProxyError): 'drop' {
+    this.#drop(attempt);
     this.fail(error);
     return 'drop';
   }
 
   onData(bytes: number): void {
-    this.#exchange.bytes += bytes;
+    this.exchange.bytes += bytes;
     this.#deadlines.touch(performance.now());
   }
 
@@ -225,72 +169,63 @@ export class Forward implements AttemptEvents {
   onEnd(outcome: Outcome): void {
     const attempt = this.#attempt!;
     if (outcome.kind === 'complete') {
-      if (!attempt.failed) attempt.backend.breaker?.success(attempt.ticket);
+      attempt.countSuccess();
       this.#deadlines.stop();
-      this.#endAttempt(attempt);
+      this.#drop(attempt);
       return;
     }
-    const { code, error } = outcome;
-    if (error instanceof ProxyError || UNSENDABLE.has(code)) {
+    const { code, error, connected, stale } = outcome;
+    if (error instanceof ProxyError || UNSENDABLE.test(code)) {
       const own = error instanceof ProxyError ? error : badRequest(error.message);
-      this.#endAttempt(attempt, own.code);
-      return this.fail(own);
+      attempt.settle(own.code);
+      this.#endWith(attempt, own);
+      return;
     }
-    this.#failAttempt(attempt, code, error, { unsent: !outcome.connected, stale: outcome.stale });
+    if (stale) this.context.transport.dropIdle(attempt.backend);
+    this.#failAttempt(attempt, code, error, { unsent: !connected, stale });
   }
 
   /** An attempt that has broken: before its head it may be tried again, after it, it is cut. */
-  #failAttempt(attempt: CurrentAttempt, code: string, error: Error, failure: Failure): void {
-    const now = performance.now();
-    if (attempt.hop !== null) attempt.hop.outcome = code;
-    else attempt.hop = this.#addHop(attempt, code, now);
-    if (failure.stale) this.#proxy.transport.dropIdle(attempt.backend);
-    else if (!attempt.failed) this.#countFailure(attempt, code, now);
+  #failAttempt(attempt: AttemptRecord, code: string, error: Error, failure: Failure): void {
+    attempt.settle(code);
+    if (!failure.stale) attempt.countFailure(code);
     if (this.#retry(attempt, failure)) return;
-    this.#endAttempt(attempt);
-    const late = code === 'ETIMEDOUT' || this.#exchange.noRetry === 'deadline';
-    const name = late ? 'GATEWAY_TIMEOUT' : 'BAD_GATEWAY';
+    const late = code === 'ETIMEDOUT' || this.exchange.noRetry === 'deadline';
     const message = `${attempt.backend.name}: ${code}: ${error.message}`;
-    this.fail(new ProxyError(name, { message, cause: error }));
-  }
-
-  #countFailure(attempt: CurrentAttempt, why: string, now: number): void {
-    attempt.failed = true;
-    attempt.backend.fail(attempt.ticket, why, now);
+    const name = late ? 'GATEWAY_TIMEOUT' : 'BAD_GATEWAY';
+    this.#endWith(attempt, new ProxyError(name, { message, cause: error }));
   }
 
   /** Is there another attempt? If so, it is on its way, and the one that failed is over. */
-  #retry(attempt: CurrentAttempt, failure: Failure): boolean {
-    const { retries, events } = this.#proxy;
+  #retry(attempt: AttemptRecord, failure: Failure): boolean {
+    const { retries, events } = this.context;
     const now = performance.now();
     const plan = this.#settled
       ? 'committed'
-      : retries.plan(
-          {
-            req: this.#req,
-            failure,
-            replayable: this.#outgoing!.replayable,
-            bodyReplayable: this.#outgoing!.bodyReplayable,
-            attempts: this.#attempts,
-            tried: this.#tried,
-            barred: this.#barred,
-            requestLeftMs: this.#deadlines.requestLeft(now),
-            now,
-          },
-          this.#backoff,
-        );
+      : retries.plan({
+          req: this.req,
+          failure,
+          replayable: this.#outgoing!.replayable,
+          bodyReplayable: this.#outgoing!.bodyReplayable,
+          attempts: this.#attempts,
+          tried: this.#tried,
+          barred: this.#barred,
+          backoff: this.#backoff,
+          requestLeftMs: this.#deadlines.requestLeft(now),
+          now,
+        });
     if (typeof plan === 'string') {
       this.#giveUp(attempt, plan);
       return false;
     }
-    this.#endAttempt(attempt);
-    events.emit('retry', {
-      requestId: this.#exchange.id,
-      backend: attempt.backend.name,
-      attempt: attempt.number,
+    this.#drop(attempt);
+    const { delayMs } = plan;
+    const next = plan.backend?.name ?? null;
+    tell(events, 'retry', {
+      ...this.#about(attempt),
       outcome: attempt.hop!.outcome,
-      next: plan.backend?.name ?? null,
-      delayMs: plan.delayMs,
+      next,
+      delayMs,
     });
     this.#plan = plan;
     this.#deadlines.endAttempt(now);
@@ -299,16 +234,11 @@ export class Forward implements AttemptEvents {
     return true;
   }
 
-  #giveUp(attempt: CurrentAttempt, noRetry: NoRetryReason): void {
-    this.#exchange.noRetry = noRetry;
+  #giveUp(attempt: AttemptRecord, noRetry: NoRetryReason): void {
+    this.exchange.noRetry = noRetry;
     if (!this.#outgoing!.replayable) return;
-    this.#proxy.events.emit('give-up', {
-      requestId: this.#exchange.id,
-      backend: attempt.backend.name,
-      attempt: attempt.number,
-      outcome: attempt.hop!.outcome,
-      noRetry,
-    });
+    const { outcome } = attempt.hop!;
+    tell(this.context.events, 'give-up', { ...this.#about(attempt), outcome, noRetry });
   }
 
   /** One turn of the retry loop. */
@@ -319,81 +249,71 @@ export class Forward implements AttemptEvents {
       this.#tellLoop = resolve;
       if (plan.backend === null) {
         this.#backoffTimer = setTimeout(() => this.#sendAfterBackoff(), plan.delayMs);
-        return;
+      } else {
+        this.#plan = null;
+        this.#send(plan.backend, plan.ticket);
       }
-      this.#plan = null;
-      this.#send(plan.backend, plan.ticket);
     });
   }
 
   #sendAfterBackoff(): void {
-    const { pool } = this.#proxy;
+    const { pool } = this.context;
     this.#plan = null;
     try {
       const candidates = pool.candidates(performance.now(), this.#barred);
-      if (candidates.length > 0) {
-        const backend = pool.choose(candidates, this.#req);
-        return this.#send(backend, backend.enter());
+      if (candidates.length === 0) {
+        this.#giveUp(this.#attempt!, 'no-backend');
+        throw new ProxyError('BAD_GATEWAY', { message: 'no backend may be tried any more' });
       }
+      const backend = pool.choose(candidates, this.req);
+      this.#send(backend, backend.enter());
     } catch (thrown) {
-      return this.fail(hookError('balance', thrown));
+      this.fail(hookError('balance', thrown));
     }
-    this.#giveUp(this.#attempt!, 'no-backend');
-    this.fail(
-      new ProxyError('BAD_GATEWAY', { message: 'no backend may be tried after the backoff' }),
-    );
   }
 
   #expire(expired: Expired): void {
-    const attempt = this.#attempt;
-    if (attempt === null || attempt.over) {
+    const attempt = this.#attempt!;
+    if (attempt.over) {
       // Between two attempts.
-      if (attempt !== null) this.#giveUp(attempt, 'deadline');
+      this.#giveUp(attempt, 'deadline');
       return this.fail(new ProxyError('GATEWAY_TIMEOUT', { message: 'request timeout' }));
     }
+    const clientsTurn = expired === 'client-idle' || this.#outgoing!.waitingForClient;
     this.#flight?.abort();
-    const clientsTurn = expired === 'client-idle' || this.#outgoing?.waitingForClient === true;
     if (clientsTurn) {
-      this.#endAttempt(attempt, 'CLIENT_TIMEOUT');
-      return this.fail(new ProxyError('CLIENT_TIMEOUT', { message: 'the client stopped sending' }));
-    }
-    const error = new Error(`${expired} timeout`);
-    this.#failAttempt(attempt, 'ETIMEDOUT', error, ANSWERED);
+      attempt.settle('CLIENT_TIMEOUT');
+      this.#endWith(attempt, new ProxyError('CLIENT_TIMEOUT', { message: 'the body has stopped' }));
+    } else this.#failAttempt(attempt, 'ETIMEDOUT', new Error(`${expired} timeout`), SENT);
   }
 
   /** The response is over, or its client has left. */
   #onClose(): void {
-    const proxy = this.#proxy;
+    const { context, res, exchange } = this;
     const attempt = this.#attempt;
-    if (!this.#res.writableFinished && !this.#cut) {
-      this.#exchange.clientGone = true;
-      if (!this.#settled) this.#exchange.noRetry ??= 'client-gone';
-      if (attempt !== null && !attempt.over) this.#leave(attempt);
+    if (!res.writableFinished && !this.#cut) {
+      exchange.clientGone = true;
+      if (!this.#settled) exchange.noRetry ??= 'client-gone';
+      if (attempt?.over === false) this.#countLeaving(attempt);
     }
     this.#flight?.abort();
-    if (attempt !== null) this.#endAttempt(attempt);
+    attempt?.end();
     this.#finish();
-    proxy.inFlight.delete(this);
-    proxy.events.emit('done', {
-      requestId: this.#exchange.id,
-      backend: attempt?.backend.name ?? null,
-      attempt: this.#attempts,
-      status: this.#res.headersSent ? this.#res.statusCode : null,
-      ms: performance.now() - this.#exchange.startedAt,
-      bytes: this.#exchange.bytes,
-      hops: this.#exchange.hops,
-      noRetry: this.#exchange.noRetry,
+    context.inFlight.delete(this);
+    const { id, hops, bytes, noRetry } = exchange;
+    tell(context.events, 'done', {
+      ...{ requestId: id, backend: attempt?.backend.name ?? null, attempt: this.#attempts },
+      ...{ status: res.headersSent ? res.statusCode : null, bytes, hops, noRetry },
+      ms: performance.now() - exchange.startedAt,
     });
   }
 
   /** The client's leaving tells nothing about the backend, unless it had streamed for long. */
-  #leave(attempt: CurrentAttempt): void {
-    const now = performance.now();
-    const { attemptTimeout } = this.#proxy.options;
-    const streamed = this.#committedAt > 0 && now - this.#committedAt > attemptTimeout;
-    if (streamed && !attempt.failed) attempt.backend.breaker?.success(attempt.ticket);
-    if (attempt.hop === null) attempt.hop = this.#addHop(attempt, 'CLIENT_GONE', now);
-    else attempt.hop.outcome = 'CLIENT_GONE';
+  #countLeaving(attempt: AttemptRecord): void {
+    const { attemptTimeout } = this.context.options;
+    const since = this.#committedAt;
+    if (since > 0 && performance.now() - since > attemptTimeout) attempt.countSuccess();
+    attempt.settle('CLIENT_GONE');
   }
 
   /** Stops all that belongs to the request; the retry loop too. */
@@ -401,61 +321,38 @@ export class Forward implements AttemptEvents {
     this.#settled = true;
     this.#deadlines.stop();
     clearTimeout(this.#backoffTimer);
-    const plan = this.#plan;
+    if (this.#plan?.backend) this.#plan.backend.leave(this.#plan.ticket);
     this.#plan = null;
-    if (plan !== null && plan.backend !== null) leaveBackend(plan.backend, plan.ticket);
     this.#outgoing?.discard();
     this.#tellLoop?.('settled');
   }
 
-  #endAttempt(attempt: CurrentAttempt, outcome?: string): void {
-    if (attempt.over) return;
-    attempt.over = true;
-    this.#flight = null;
-    if (outcome !== undefined) {
-      if (attempt.hop === null) attempt.hop = this.#addHop(attempt, outcome, performance.now());
-      else attempt.hop.outcome = outcome;
-    }
-    leaveBackend(attempt.backend, attempt.ticket);
-  }
-
-  #addHop(attempt: CurrentAttempt, outcome: number | string, now: number): Hop {
-    const { number, backend, startedAt } = attempt;
-    const hop = { attempt: number, backend: backend.name, outcome, ms: now - startedAt };
-    this.#exchange.hops.push(hop);
-    return hop;
+  #about({ backend, number }: AttemptRecord): AttemptEvent {
+    return { requestId: this.exchange.id, backend: backend.name, attempt: number };
   }
 
   /** The one exit for an error. A response that has begun can only be cut. */
   fail(error: ProxyError): void {
-    const { options, transport, noteBug } = this.#proxy;
-    error.requestId = this.#exchange.id;
-    error.hops = this.#exchange.hops;
+    const { options, transport, noteBug } = this.context;
+    const { req, res, exchange } = this;
+    error.requestId = exchange.id;
+    error.hops = exchange.hops;
     noteBug(error);
     this.#finish();
     const reported = error.cause instanceof Error ? error.cause : error;
-    transport.reportError(reported, this.#req, this.#res, this.#attempt?.backend ?? null);
-    if (this.#res.headersSent) {
-      if (this.#committedAt > 0) this.cut();
-      return;
-    }
-    if (options.errors === 'next') this.#next(error);
-    else this.#exchange.bytes += respond(this.#req, this.#res, error);
+    transport.reportError(reported, req, res, this.#attempt?.backend ?? null);
+    if (this.#committedAt > 0) this.cut();
+    else if (res.headersSent) return;
+    else if (options.errors === 'next') this.next(error);
+    else exchange.bytes += respond(req, res, error);
   }
 
   /** Never a clean end of a truncated body. */
   cut(): void {
     this.#cut = true;
     this.#flight?.abort();
-    this.#res.destroy();
+    this.res.destroy();
   }
-}
-
-const ANSWERED: Failure = { unsent: false, stale: false };
-
-function leaveBackend(backend: Backend, ticket: Ticket): void {
-  backend.inFlight--;
-  backend.breaker?.leave(ticket);
 }
 
 /** A failure that asks to be left alone for a while. RFC 9110 10.2.3: seconds or a date. */

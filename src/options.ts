@@ -169,33 +169,29 @@ export interface TinyProxyOptions {
   cookiePathRewrite?: CookieRewrite;
 }
 
+/** What has a default is there. */
+type Resolved<T, K extends keyof T> = Omit<T, K> & Required<Pick<T, K>>;
+type Grouped = 'target' | 'retry' | 'breaker' | 'trace' | 'log';
+type Timeouts = 'connectTimeout' | 'attemptTimeout' | 'requestTimeout' | 'idleTimeout';
+type WithDefaults = 'balance' | 'isFailure' | 'errors' | 'xfwd' | Timeouts;
+
 /** The options with their defaults in place: what the code reads. */
-export interface ResolvedOptions
-  extends Omit<TinyProxyOptions, 'retry' | 'breaker' | 'trace' | 'log'> {
+export interface ResolvedOptions extends Resolved<Omit<TinyProxyOptions, Grouped>, WithDefaults> {
   targets: { url: URL; label: string; weight: number }[];
-  balance: NonNullable<TinyProxyOptions['balance']>;
-  isFailure: (status: number) => boolean;
   retry: null | ResolvedRetry;
-  breaker: null | Required<BreakerOptions>;
-  connectTimeout: number;
-  attemptTimeout: number;
-  requestTimeout: number;
-  idleTimeout: number;
-  trace: null | Required<TraceOptions>;
-  log: null | (LogOptions & { format: LogFormat });
-  errors: 'respond' | 'next';
-  xfwd: boolean;
+  breaker: false | Required<BreakerOptions>;
+  trace: false | Required<TraceOptions>;
+  log: false | (LogOptions & { format: LogFormat });
 }
 
-export interface ResolvedRetry {
+export interface ResolvedRetry
+  extends Resolved<
+    Omit<RetryOptions, 'methods' | 'backoff' | 'budget'>,
+    'unsent' | 'attempts' | 'maxBodyBytes' | 'maxTotalBytes'
+  > {
   methods: ReadonlySet<string>;
-  replayable: ((req: Request) => boolean) | undefined;
-  unsent: boolean;
-  attempts: number;
   backoff: { initialDelay: number; maxDelay: number };
-  budget: null | { ratio: number; minPerSecond: number };
-  maxBodyBytes: number;
-  maxTotalBytes: number;
+  budget: false | { ratio: number; minPerSecond: number };
 }
 
 /** The defaults, in one place; README's table is checked against them. */

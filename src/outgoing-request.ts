@@ -1,21 +1,13 @@
 import type { Request, Response } from 'express';
 import type { Backend } from './backends.js';
+import type { Context } from './context.js';
 import { hookError, ProxyError } from './errors.js';
 import { checkedHeaders, forwardableHeaders, type HeaderMap, setForwarded } from './headers.js';
 import type { ResolvedOptions } from './options.js';
 import { parsedBody, wasRead } from './parsed-body.js';
-import { type BodyListener, type KeptBytes, ReplayBody } from './replay-body.js';
+import { type BodyListener, ReplayBody } from './replay-body.js';
 import { checkDotSegments, checkPath, checkRequestLine, joinPath } from './request-target.js';
-import type { Retries } from './retry.js';
-import type { Trace } from './tracing.js';
 import type { Attempt } from './transport/transport.js';
-
-export interface OutgoingContext {
-  readonly options: ResolvedOptions;
-  readonly retries: Retries;
-  readonly keptBytes: KeptBytes;
-  readonly trace: Trace | null;
-}
 
 /** What a request sends to a backend: made once, the same for every attempt but for its number. */
 export class OutgoingRequest {
@@ -28,13 +20,7 @@ export class OutgoingRequest {
   readonly replayable: boolean;
 
   /** @throws {ProxyError} for a request that must not, or cannot, be forwarded. */
-  constructor(
-    context: OutgoingContext,
-    req: Request,
-    id: string,
-    path: string,
-    listener: BodyListener,
-  ) {
+  constructor(context: Context, req: Request, id: string, path: string, listener: BodyListener) {
     const { options, retries, trace } = context;
     this.#options = options;
     this.#req = req;
@@ -98,7 +84,7 @@ export class OutgoingRequest {
   }
 
   /** RFC 9112 6.3: a body is announced by its framing. It is framed anew, by what is known of it. */
-  #takeBody(context: OutgoingContext, listener: BodyListener): Buffer | ReplayBody | null {
+  #takeBody(context: Context, listener: BodyListener): Buffer | ReplayBody | null {
     const req = this.#req;
     const headers = this.#headers;
     const length = req.headers['content-length'];

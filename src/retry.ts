@@ -43,6 +43,7 @@ export interface RetryCase {
   readonly tried: ReadonlySet<Backend>;
   /** Backends that have asked by Retry-After to be left alone. */
   readonly barred: ReadonlySet<Backend>;
+  readonly backoff: BackoffState;
   readonly requestLeftMs: number;
   readonly now: number;
 }
@@ -94,7 +95,7 @@ export class Retries {
   }
 
   /** Where and when the next attempt goes, or why there is none. Takes its place in the budget. */
-  plan(failed: RetryCase, waits: BackoffState): RetryPlan | NoRetryReason {
+  plan(failed: RetryCase): RetryPlan | NoRetryReason {
     const { options } = this;
     const { failure, now } = failed;
     if (options === null) return 'off';
@@ -105,7 +106,7 @@ export class Retries {
     const again = untried.length > 0 ? untried : this.#pool.candidates(now, failed.barred);
     if (again.length === 0) return 'no-backend';
     const atOnce = untried.length > 0 || failure.stale;
-    const delayMs = atOnce ? 0 : waits.next(this.#backoff);
+    const delayMs = atOnce ? 0 : failed.backoff.next(this.#backoff);
     if (delayMs >= failed.requestLeftMs) return 'deadline';
     if (!failure.stale && this.#budget?.withdraw(now) === false) return 'budget';
     this.count++;

@@ -1,11 +1,12 @@
-import type { EventEmitter } from 'node:events';
+import { EventEmitter } from 'node:events';
 import express, { type NextFunction, type Request, type Response, type Router } from 'express';
 import { type AccessLog, createLog } from './access-log.js';
 import { BackendPool, type BackendStatus } from './backends.js';
+import type { Context } from './context.js';
 import { noBackend, type ProxyError } from './errors.js';
-import { ProxyEvents, type TinyProxyEvents } from './events.js';
+import { type ProxyEvents, type TinyProxyEvents, tell } from './events.js';
 import { type Exchange, newExchange, recordExchange } from './exchange.js';
-import { Forward, type ProxyContext } from './forward.js';
+import { Forward } from './forward.js';
 import { createHpm } from './hpm.js';
 import type { TinyProxyOptions } from './options.js';
 import { KeptBytes } from './replay-body.js';
@@ -50,27 +51,27 @@ export interface TinyProxy extends Router {
  */
 export function tinyProxy(options: TinyProxyOptions): TinyProxy {
   const resolved = resolveOptions(options);
-  const log = resolved.log && createLog(resolved.log);
-  const events = new ProxyEvents();
+  const log = resolved.log ? createLog(resolved.log) : null;
+  const events: ProxyEvents = new EventEmitter();
   const pool = new BackendPool(resolved, breakerNotices(events, log));
   const { retry } = resolved;
   const budget = retry?.budget ? new RetryBudget(retry.budget) : null;
   const hpm = createHpm(resolved);
   const transport = httpTransport(resolved, hpm, pool.all);
-  const proxy: ProxyContext = {
+  const context: Context = {
     options: resolved,
     pool,
     retries: new Retries(retry, pool, budget),
     keptBytes: new KeptBytes(retry?.maxTotalBytes ?? 0),
     transport,
-    trace: resolved.trace && compileTrace(resolved.trace),
+    trace: resolved.trace ? compileTrace(resolved.trace) : null,
     rewrite: compileRewrite(resolved),
     events,
     inFlight: new Set(),
     noteBug: bugNotices(log),
   };
   let requests = 0;
-  const closing = new Closing(proxy);
+  const closing = new Closing(context);
 
   /** One request: the path filter first, for what it leaves out is not ours. */
   function proxyRequest(req: Request, res: Response, next: NextFunction): void {
@@ -78,7 +79,7 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
       requests++;
       const { exchange, idError } = open(req, res);
       budget?.deposit(exchange.startedAt);
-      const forward = new Forward(proxy, req, res, next, exchange);
+      const forward = new Forward(context, req, res, next, exchange);
       if (closing.begun) forward.fail(noBackend('the proxy is closing', 0));
       else if (error ?? idError) forward.fail((error ?? idError) as ProxyError);
       else forward.start(path);
@@ -90,7 +91,7 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
     let id = isRequestId(req.id) ? req.id : '';
     let idError: ProxyError | null = null;
     try {
-      if (proxy.trace !== null) id = assignRequestId(req, res, proxy.trace);
+      if (context.trace !== null) id = assignRequestId(req, res, context.trace);
     } catch (thrown) {
       idError = thrown as ProxyError;
     }
@@ -108,9 +109,9 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
       const now = performance.now();
       return {
         transport: transport.name,
-        inFlight: proxy.inFlight.size,
+        inFlight: context.inFlight.size,
         requests,
-        retries: proxy.retries.count,
+        retries: context.retries.count,
         budget: budget && { left: budget.left(now) },
         backends: pool.all.map((backend) => backend.status(now)),
       };
@@ -122,10 +123,10 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
 
 /** The end of a proxy: new requests are refused, those in flight get a grace period. */
 class Closing {
-  readonly #proxy: ProxyContext;
+  readonly #proxy: Context;
   begun = false;
 
-  constructor(proxy: ProxyContext) {
+  constructor(proxy: Context) {
     this.#proxy = proxy;
   }
 
@@ -160,12 +161,12 @@ function breakerNotices(events: ProxyEvents, log: AccessLog | null): Listener {
   return {
     onBreak(backend, failures) {
       const openUntil = backend.openUntil(performance.now());
-      events.emit('break', { backend: backend.name, failures, openUntil });
+      tell(events, 'break', { backend: backend.name, failures, openUntil });
       const message = `breaker open after ${failures} failures in a row, next probe at ${openUntil}`;
       log?.note({ event: 'break', backend: backend.name, message });
     },
     onHalfOpen(backend) {
-      events.emit('half-open', { backend: backend.name });
+      tell(events, 'half-open', { backend: backend.name });
       log?.note({
         event: 'half-open',
         backend: backend.name,
@@ -173,7 +174,7 @@ function breakerNotices(events: ProxyEvents, log: AccessLog | null): Listener {
       });
     },
     onReset(backend) {
-      events.emit('reset', { backend: backend.name });
+      tell(events, 'reset', { backend: backend.name });
       log?.note({ event: 'reset', backend: backend.name, message: 'breaker closed' });
     },
   };
@@ -182,7 +183,7 @@ function breakerNotices(events: ProxyEvents, log: AccessLog | null): Listener {
 const BUGS = new Set(['HOOK_FAILED', 'BALANCE_FAILED', 'BODY_CONSUMED']);
 
 /** Errors that somebody must mend get a line of their own: the client is not told the cause. */
-function bugNotices(log: AccessLog | null): ProxyContext['noteBug'] {
+function bugNotices(log: AccessLog | null): Context['noteBug'] {
   return function noteBug({ code, requestId, message }) {
     if (BUGS.has(code)) log?.note({ event: code, requestId, message });
   };

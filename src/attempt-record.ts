@@ -1,0 +1,50 @@
+import type { Backend } from './backends.js';
+import type { Ticket } from './breaker.js';
+import type { Exchange, Hop } from './exchange.js';
+
+/** The bookkeeping of one attempt: its hop, what it tells about its backend, and that only once. */
+export class AttemptRecord {
+  hop: Hop | null = null;
+  /** It has been counted as a failure. */
+  failed = false;
+  over = false;
+  readonly startedAt = performance.now();
+
+  constructor(
+    private readonly exchange: Exchange,
+    readonly number: number,
+    readonly backend: Backend,
+    private readonly ticket: Ticket,
+  ) {}
+
+  /** What has come of it, and how long that took: later news change the one, not the other. */
+  settle(outcome: number | string): Hop {
+    if (this.hop !== null) this.hop.outcome = outcome;
+    else {
+      const ms = performance.now() - this.startedAt;
+      this.hop = { attempt: this.number, backend: this.backend.name, outcome, ms };
+      this.exchange.hops.push(this.hop);
+    }
+    return this.hop;
+  }
+
+  countFailure(why: string): void {
+    if (this.failed) return;
+    this.failed = true;
+    this.backend.fail(this.ticket, why, performance.now());
+  }
+
+  countHead(): void {
+    if (!this.failed) this.backend.breaker?.headArrived(this.ticket);
+  }
+
+  countSuccess(): void {
+    if (!this.failed) this.backend.breaker?.success(this.ticket);
+  }
+
+  end(): void {
+    if (this.over) return;
+    this.over = true;
+    this.backend.leave(this.ticket);
+  }
+}

@@ -1,0 +1,25 @@
+import type { BackendPool } from './backends.js';
+import type { ProxyError } from './errors.js';
+import type { ProxyEvents } from './events.js';
+import type { ResolvedOptions } from './options.js';
+import type { KeptBytes } from './replay-body.js';
+import type { Retries } from './retry.js';
+import type { Rewrite } from './rewrite.js';
+import type { Trace } from './tracing.js';
+import type { Transport } from './transport/transport.js';
+
+/** What all requests of one proxy share: made at mount. */
+export interface Context {
+  readonly options: ResolvedOptions;
+  readonly pool: BackendPool;
+  readonly retries: Retries;
+  readonly keptBytes: KeptBytes;
+  readonly transport: Transport;
+  readonly trace: Trace | null;
+  readonly rewrite: Rewrite | null;
+  readonly events: ProxyEvents;
+  /** The requests that are not over. */
+  readonly inFlight: Set<{ cut(): void }>;
+  /** A line about an error that somebody must mend. */
+  noteBug(error: ProxyError): void;
+}

@@ -1,0 +1,259 @@
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { hookError } from '../errors.js';
+import { invalidResponse, passableHeaders } from '../headers.js';
+import type { Hpm } from '../hpm.js';
+import { passBody } from './pass-body.js';
+import type { Attempt, AttemptEvents, Flight, Outcome } from './transport.js';
+
+/** One attempt under way. */
+export class HttpFlight implements Flight {
+  /** What httpxy gets for `req`. The method is in the call: it adds a length to a DELETE it sees. */
+  readonly request: object;
+  /** What httpxy gets for `res`: "sent" and "finished", for head and body are ours to pass on. */
+  readonly response: object;
+  /** What httpxy pipes into its request. */
+  readonly source = { pipe: (): void => this.#sendBody() };
+  /** httpxy's listeners for the client's leaving: they destroy its request, at whatever stage. */
+  readonly #onAbort: (() => void)[] = [];
+  #clientRequest: ClientRequest | undefined;
+  #clientResponse: IncomingMessage | undefined;
+  #connectTimer: NodeJS.Timeout | undefined;
+  #connected = false;
+  #bytesBefore = 0;
+  #over = false;
+
+  constructor(
+    readonly attempt: Attempt,
+    private readonly events: AttemptEvents,
+    private readonly connectMs: number,
+    private readonly server: Hpm['server'],
+  ) {
+    const { req, path, headers } = attempt;
+    const http = { httpVersion: '1.1', httpVersionMajor: 1, socket: req.socket };
+    this.request = { flight: this, url: path, headers, ...http, on() {} };
+    const onAbort = this.#onAbort;
+    this.response = {
+      ...{ headersSent: true, finished: true, writableFinished: false },
+      on(event: string, listener: () => void) {
+        if (event === 'close') onAbort.push(listener);
+      },
+    };
+  }
+
+  abort(): void {
+    this.#over = true;
+    this.#end();
+    for (const listener of this.#onAbort) listener();
+    this.#clientRequest?.destroy();
+  }
+
+  /** Runs listeners of the user. */
+  guard(hook: string, run: () => void): boolean {
+    try {
+      run();
+    } catch (thrown) {
+      this.#clientRequest?.destroy();
+      this.fail(hookError(hook, thrown));
+      return false;
+    }
+    return true;
+  }
+
+  /** The request has its socket; nothing has been written yet. */
+  onRequest(clientRequest: ClientRequest, runHooks: () => void): boolean {
+    this.#clientRequest = clientRequest;
+    if (this.#over) {
+      clientRequest.destroy();
+      return false;
+    }
+    if (
+      this.server.listenerCount('proxyReq') > 0 &&
+      !this.#runRequestHooks(clientRequest, runHooks)
+    ) {
+      return false;
+    }
+    this.#frame(clientRequest);
+    clientRequest.on('information', (info) => {
+      if (!this.#over) this.events.onInformational(info.statusCode, passableHeaders(info.headers));
+    });
+    // Without a listener, node:http would leave an unasked 101 hanging.
+    clientRequest.on('upgrade', (_response, socket) => {
+      socket.destroy();
+      this.fail(invalid('an unasked 101'));
+    });
+    this.#watchConnect(clientRequest);
+    return true;
+  }
+
+  /** A body that a hook writes would go out beside ours, under one Content-Length. */
+  #runRequestHooks(clientRequest: ClientRequest, runHooks: () => void): boolean {
+    this.#write = clientRequest.write.bind(clientRequest);
+    this.#finish = clientRequest.end.bind(clientRequest);
+    clientRequest.write = () => true;
+    clientRequest.end = () => clientRequest;
+    return this.guard('on.proxyReq', runHooks) && !this.#over;
+  }
+
+  #write = (chunk: Buffer): boolean => this.#clientRequest!.write(chunk);
+  #finish = (chunk?: Buffer): unknown => this.#clientRequest!.end(chunk);
+
+  /** Framing is what the attempt says, whatever httpxy, or a hook, has made of it. */
+  #frame(clientRequest: ClientRequest): void {
+    const { headers, body, path } = this.attempt;
+    const length = headers['content-length'];
+    if (path === '*') clientRequest.path = path; // httpxy has put a slash before it
+    if (length !== undefined) clientRequest.setHeader('content-length', length);
+    else if (clientRequest.hasHeader('content-length'))
+      clientRequest.removeHeader('content-length');
+    // node:http would send a GET's or a DELETE's body without any framing.
+    if (body !== null && length === undefined)
+      clientRequest.setHeader('transfer-encoding', 'chunked');
+    else if (clientRequest.hasHeader('transfer-encoding'))
+      clientRequest.removeHeader('transfer-encoding');
+  }
+
+  #watchConnect(clientRequest: ClientRequest): void {
+    const socket = clientRequest.socket as Socket & Partial<TLSSocket>;
+    this.#bytesBefore = socket.bytesRead;
+    const ready = socket.encrypted ? 'secureConnect' : 'connect';
+    if (clientRequest.reusedSocket || (ready === 'connect' && !socket.connecting)) {
+      this.#connected = true;
+      return;
+    }
+    const onReady = (): void => {
+      this.#connected = true;
+      clearTimeout(this.#connectTimer);
+      this.#startBody();
+    };
+    socket.once(ready, onReady);
+    if (this.connectMs === 0) return;
+    this.#connectTimer = setTimeout(() => {
+      this.fail(Object.assign(new Error('connect timeout'), { code: 'ETIMEDOUT' }));
+      clientRequest.destroy();
+    }, this.connectMs);
+  }
+
+  /** httpxy asks for the body as soon as there is a socket, which may not stand yet. */
+  #sendBody(): void {
+    if (this.#over) return;
+    if (this.attempt.body === null) this.#finish();
+    else if (this.#connected) this.#startBody();
+  }
+
+  #startBody(): void {
+    const { body } = this.attempt;
+    if (this.#over || body === null) return;
+    if (Buffer.isBuffer(body)) {
+      this.#finish(body);
+      return;
+    }
+    const stream = body.open();
+    stream.on('data', (chunk: Buffer) => {
+      if (this.#write(chunk)) return;
+      stream.pause();
+      this.#clientRequest!.once('drain', () => stream.resume());
+    });
+    stream.on('end', () => this.#finish());
+  }
+
+  onResponse(response: IncomingMessage, runHooks: () => void): boolean {
+    this.#clientResponse = response;
+    response.on('error', () => {}); // 'close' tells it
+    if (this.#over) {
+      response.destroy();
+      return false;
+    }
+    const status = response.statusCode ?? 0;
+    const reason = response.statusMessage ?? '';
+    const wrong = invalidResponse(status, reason, response.rawHeaders);
+    if (wrong !== null) {
+      this.fail(invalid(wrong));
+      response.destroy();
+      return false;
+    }
+    const head = {
+      status,
+      reason,
+      headers: passableHeaders(response.headers),
+      rawHeaders: response.rawHeaders,
+      runHooks: () => {
+        if (this.server.listenerCount('proxyRes') === 0) return;
+        runHooks();
+        head.headers = passableHeaders(response.headers);
+      },
+    };
+    if (this.events.onHead(head) === 'pass') this.#pass(response);
+    else this.#drop(response);
+    return true;
+  }
+
+  #pass(response: IncomingMessage): void {
+    const { req, res } = this.attempt;
+    passBody(response, res, this.events, (error) => {
+      if (this.#over) return;
+      if (error !== null) return void this.fail(error);
+      this.guard('on.end', () => this.server.emit('end', req, res, response));
+      this.#settle({ kind: 'complete' });
+    });
+  }
+
+  /** A short rest is read, so that the connection can be used again; else the connection is cut. */
+  #drop(response: IncomingMessage): void {
+    this.#over = true;
+    this.#end();
+    const length = Number(response.headers['content-length'] ?? 0);
+    if (this.#clientRequest?.writableFinished !== true || length > DRAIN_BYTES) {
+      response.destroy();
+      return;
+    }
+    const timer = setTimeout(() => response.destroy(), DRAIN_MS);
+    let bytes = 0;
+    response.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > DRAIN_BYTES) response.destroy();
+    });
+    response.on('end', () => clearTimeout(timer));
+    response.on('close', () => clearTimeout(timer));
+  }
+
+  fail(error: Error): boolean {
+    // The body is whole already: what befalls its connection now is of no matter.
+    if (this.#over || this.#clientResponse?.complete === true) return false;
+    const code = (error as NodeJS.ErrnoException).code ?? 'EPROTO';
+    const socket = this.#clientRequest?.socket;
+    const { body } = this.attempt;
+    this.#settle({
+      kind: 'failed',
+      code,
+      error,
+      connected: this.#connected,
+      stale:
+        this.#clientRequest?.reusedSocket === true &&
+        (code === 'ECONNRESET' || code === 'EPIPE') &&
+        socket?.bytesRead === this.#bytesBefore,
+      waitingForClient: body !== null && !Buffer.isBuffer(body) && body.waiting,
+    });
+    return true;
+  }
+
+  #settle(outcome: Outcome): void {
+    this.#over = true;
+    this.#end();
+    this.events.onEnd(outcome);
+  }
+
+  #end(): void {
+    clearTimeout(this.#connectTimer);
+    const { body } = this.attempt;
+    if (body !== null && !Buffer.isBuffer(body)) body.shut();
+  }
+}
+
+const DRAIN_BYTES = 65_536;
+const DRAIN_MS = 1000;
+
+function invalid(what: string): Error {
+  return Object.assign(new Error(`invalid response: ${what}`), { code: 'INVALID_RESPONSE' });
+}
