@@ -1,5 +1,5 @@
 import type { Request } from 'express';
-import { Breaker, type BreakerListener, type BreakerState, type Ticket } from './breaker.js';
+import { Breaker, type BreakerChange, type BreakerState, type Ticket } from './breaker.js';
 import { hookError, ProxyError } from './errors.js';
 import type { BalanceFunction, Candidate, ResolvedOptions } from './options.js';
 import type { BasePath } from './request-target.js';
@@ -46,7 +46,7 @@ export class Backend {
   constructor(
     target: ResolvedOptions['targets'][number],
     options: ResolvedOptions,
-    listener: BackendListener,
+    onChange: OnBreakerChange,
   ) {
     const { url } = target;
     this.url = url;
@@ -59,12 +59,9 @@ export class Backend {
       search: prepend ? url.search : '',
     };
     const { breaker } = options;
-    const heard: BreakerListener = {
-      onBreak: (failures) => listener.onBreak(this, failures),
-      onHalfOpen: () => listener.onHalfOpen(this),
-      onReset: () => listener.onReset(this),
-    };
-    this.breaker = !breaker ? null : new Breaker(breaker.failures, breaker.cooldown, heard);
+    this.breaker = !breaker
+      ? null
+      : new Breaker(breaker.failures, breaker.cooldown, (change) => onChange(this, change));
   }
 
   available(now: number): boolean {
@@ -125,11 +122,7 @@ export class Backend {
   }
 }
 
-export interface BackendListener {
-  onBreak(backend: Backend, failures: number): void;
-  onHalfOpen(backend: Backend): void;
-  onReset(backend: Backend): void;
-}
+export type OnBreakerChange = (backend: Backend, change: BreakerChange) => void;
 
 type Balance = (candidates: readonly Backend[], req: Request) => Backend;
 
@@ -138,8 +131,8 @@ export class BackendPool {
   readonly all: readonly Backend[];
   readonly #balance: Balance;
 
-  constructor(options: ResolvedOptions, listener: BackendListener) {
-    this.all = options.targets.map((target) => new Backend(target, options, listener));
+  constructor(options: ResolvedOptions, onChange: OnBreakerChange) {
+    this.all = options.targets.map((target) => new Backend(target, options, onChange));
     this.#balance = compileBalance(options.balance);
   }
 

@@ -30,11 +30,8 @@ type Outcome = 'success' | 'failure';
 
 export type BreakerState = State['name'];
 
-export interface BreakerListener {
-  onBreak(failures: number): void;
-  onHalfOpen(): void;
-  onReset(): void;
-}
+/** A change of state, by the name of its event. */
+export type BreakerChange = 'break' | 'half-open' | 'reset';
 
 /** An attempt's pass. The epoch is that of its start: a later state does not hear of it. */
 export type Ticket = number;
@@ -42,8 +39,6 @@ export type Ticket = number;
 const CLOSED: State = { name: 'closed' };
 
 export class Breaker {
-  readonly #threshold: number;
-  readonly #cooldownMs: number;
   readonly #policy: CircuitBreakerPolicy;
   #state: State = CLOSED;
   #epoch = 0;
@@ -52,21 +47,23 @@ export class Breaker {
   /** Failures in a row. */
   failures = 0;
 
-  constructor(failures: number, cooldownMs: number, listener: BreakerListener) {
-    this.#threshold = failures;
-    this.#cooldownMs = cooldownMs;
+  constructor(
+    private readonly threshold: number,
+    private readonly cooldownMs: number,
+    onChange: (change: BreakerChange) => void,
+  ) {
     this.#policy = circuitBreaker(
       handleWhenResult((outcome) => outcome === 'failure'),
       {
-        breaker: new ConsecutiveBreaker(failures),
+        breaker: new ConsecutiveBreaker(threshold),
         // The cooldown is measured here, on the monotonic clock; cockatiel's Date.now() would keep
         // the circuit open after a step of the wall clock. It is to go half-open whenever told.
         halfOpenAfter: Number.NEGATIVE_INFINITY,
       },
     );
-    this.#policy.onBreak(() => listener.onBreak(this.failures));
-    this.#policy.onHalfOpen(() => listener.onHalfOpen());
-    this.#policy.onReset(() => listener.onReset());
+    this.#policy.onBreak(() => onChange('break'));
+    this.#policy.onHalfOpen(() => onChange('half-open'));
+    this.#policy.onReset(() => onChange('reset'));
   }
 
   /** May an attempt start now? */
@@ -116,9 +113,9 @@ export class Breaker {
     const state = this.#state;
     if (state.name === 'open') return;
     this.failures++;
-    const open: State = { name: 'open', until: now + this.#cooldownMs };
+    const open: State = { name: 'open', until: now + this.cooldownMs };
     if (state.name === 'half-open') return this.#decide(state, 'failure', open);
-    if (this.failures >= this.#threshold) this.#become(open);
+    if (this.failures >= this.threshold) this.#become(open);
     this.#tell(() => 'failure');
   }
 

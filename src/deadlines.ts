@@ -11,7 +11,6 @@ const NEVER = Number.POSITIVE_INFINITY;
 
 export class Deadlines {
   readonly #idleMs: number;
-  readonly #onExpired: (expired: Expired) => void;
   #requestLeft: number;
   #attemptLeft = NEVER;
   #mode: Mode = 'off';
@@ -20,10 +19,13 @@ export class Deadlines {
   #since = 0;
 
   /** `0` means none, for every one of them. */
-  constructor(requestMs: number, idleMs: number, onExpired: (expired: Expired) => void) {
+  constructor(
+    requestMs: number,
+    idleMs: number,
+    private readonly onExpired: (expired: Expired) => void,
+  ) {
     this.#requestLeft = requestMs || NEVER;
     this.#idleMs = idleMs || NEVER;
-    this.#onExpired = onExpired;
   }
 
   /** What the request has left. */
@@ -98,12 +100,12 @@ export class Deadlines {
     const now = performance.now();
     if (this.#mode === 'client-idle' || this.#mode === 'backend-idle') {
       const left = this.#since + this.#idleMs - now;
-      return left > 0 ? this.#arm(left) : this.#onExpired(this.#mode);
+      return left > 0 ? this.#arm(left) : this.onExpired(this.#mode);
     }
     this.#settle(now);
     this.#since = now;
-    if (this.#requestLeft <= 0) this.#onExpired('request');
-    else if (this.#attemptLeft <= 0) this.#onExpired('attempt');
+    if (this.#requestLeft <= 0) this.onExpired('request');
+    else if (this.#attemptLeft <= 0) this.onExpired('attempt');
     else this.#arm(Math.min(this.#attemptLeft, this.#requestLeft));
   };
 }

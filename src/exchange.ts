@@ -25,30 +25,21 @@ export type NoRetryReason =
   | 'no-backend';
 
 /** The record of one request, all its hops: what the log tokens and the events tell. */
-export interface Exchange {
-  readonly id: string;
-  readonly hops: Hop[];
-  noRetry: NoRetryReason | null;
+export class Exchange {
+  noRetry: NoRetryReason | null = null;
   /** Milliseconds from the request's arrival to the head of the response that is passed on. */
-  upstreamMs: number | null;
+  upstreamMs: number | null = null;
   /** Bytes of body handed to the client. */
-  bytes: number;
+  bytes = 0;
   /** The client left before its response was over. */
-  clientGone: boolean;
+  clientGone = false;
   /** Monotonic milliseconds. */
-  readonly startedAt: number;
-}
+  readonly startedAt = performance.now();
 
-export function newExchange(id: string, hops: Hop[], now: number): Exchange {
-  return {
-    id,
-    hops,
-    noRetry: null,
-    upstreamMs: null,
-    bytes: 0,
-    clientGone: false,
-    startedAt: now,
-  };
+  constructor(
+    readonly id: string,
+    readonly hops: Hop[],
+  ) {}
 }
 
 // A WeakMap, not a property: the request belongs to the app.

@@ -52,8 +52,9 @@ export class Forward implements AttemptEvents {
 
   /** The first attempt. A request that cannot be made, or has no backend, is answered at once. */
   start(path: string): void {
-    const { context, req, exchange } = this;
+    const { context, req, res, exchange } = this;
     const { pool } = context;
+    if (res.closed || res.destroyed) return this.#onClose(); // it has left in a middleware before us
     try {
       this.#outgoing = new OutgoingRequest(context, req, exchange.id, path, {
         onWaiting: () => this.#deadlines.waitForClient(performance.now()),
@@ -235,6 +236,7 @@ export class Forward implements AttemptEvents {
   }
 
   #giveUp(attempt: AttemptRecord, noRetry: NoRetryReason): void {
+    if (this.exchange.noRetry !== null) return; // said already, about this attempt's head
     this.exchange.noRetry = noRetry;
     if (!this.#outgoing!.replayable) return;
     const { outcome } = attempt.hop!;

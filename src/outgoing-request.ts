@@ -11,20 +11,20 @@ import type { Attempt } from './transport/transport.js';
 
 /** What a request sends to a backend: made once, the same for every attempt but for its number. */
 export class OutgoingRequest {
-  readonly #options: ResolvedOptions;
-  readonly #req: Request;
-  readonly #path: string;
   readonly #headers: HeaderMap;
   readonly #body: Buffer | ReplayBody | null;
   /** By its method, or by the user's word. */
   readonly replayable: boolean;
 
   /** @throws {ProxyError} for a request that must not, or cannot, be forwarded. */
-  constructor(context: Context, req: Request, id: string, path: string, listener: BodyListener) {
+  constructor(
+    private readonly context: Context,
+    private readonly req: Request,
+    id: string,
+    private readonly path: string,
+    listener: BodyListener,
+  ) {
     const { options, retries, trace } = context;
-    this.#options = options;
-    this.#req = req;
-    this.#path = path;
     checkRequestLine(req);
     checkDotSegments(path);
     const headers = forwardableHeaders(req);
@@ -38,7 +38,7 @@ export class OutgoingRequest {
       throw hookError('retry.replayable', thrown);
     }
     this.#headers = headers;
-    this.#body = this.#takeBody(context, listener);
+    this.#body = this.#takeBody(listener);
   }
 
   /** What was sent of the body so far can be sent again. */
@@ -52,10 +52,10 @@ export class OutgoingRequest {
 
   /** @throws what the user's director throws, or a ProxyError about the path that it chose. */
   attempt(backend: Backend, number: number, res: Response): Attempt {
-    const { changeOrigin, director, ignorePath } = this.#options;
-    const req = this.#req;
+    const { changeOrigin, director, ignorePath } = this.context.options;
+    const req = this.req;
     const base = backend.base;
-    let path = ignorePath ? base.path + base.search || '/' : joinPath(base, this.#path);
+    let path = ignorePath ? base.path + base.search || '/' : joinPath(base, this.path);
     let headers: HeaderMap = Object.assign(Object.create(null), this.#headers);
     if (changeOrigin) headers.host = backend.url.host;
     if (number > 1) headers['x-request-attempt'] = String(number);
@@ -84,8 +84,8 @@ export class OutgoingRequest {
   }
 
   /** RFC 9112 6.3: a body is announced by its framing. It is framed anew, by what is known of it. */
-  #takeBody(context: Context, listener: BodyListener): Buffer | ReplayBody | null {
-    const req = this.#req;
+  #takeBody(listener: BodyListener): Buffer | ReplayBody | null {
+    const req = this.req;
     const headers = this.#headers;
     const length = req.headers['content-length'];
     if (req.headers['transfer-encoding'] === undefined && !(Number(length) > 0)) {
@@ -98,9 +98,9 @@ export class OutgoingRequest {
       return body;
     }
     if (length !== undefined) headers['content-length'] = length;
-    const { retry } = context.options;
+    const { retry } = this.context.options;
     const keep = this.replayable && retry !== null && retry.attempts > 1 ? retry.maxBodyBytes : 0;
-    return new ReplayBody(req, keep, context.keptBytes, listener);
+    return new ReplayBody(req, keep, this.context.keptBytes, listener);
   }
 }
 

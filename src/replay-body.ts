@@ -3,15 +3,12 @@ import { Readable } from 'node:stream';
 
 /** What all kept bodies of one proxy may hold together. */
 export class KeptBytes {
-  readonly #limit: number;
   #used = 0;
 
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
+  constructor(private readonly limit: number) {}
 
   take(bytes: number): boolean {
-    if (this.#used + bytes > this.#limit) return false;
+    if (this.#used + bytes > this.limit) return false;
     this.#used += bytes;
     return true;
   }
@@ -33,10 +30,6 @@ export interface BodyListener {
  * own stream of it: first what is kept, then what still comes, with back pressure to the client.
  */
 export class ReplayBody {
-  readonly #req: IncomingMessage;
-  readonly #maxBytes: number;
-  readonly #total: KeptBytes;
-  readonly #listener: BodyListener;
   #kept: Buffer[] = [];
   #keptBytes = 0;
   #keeping: boolean;
@@ -51,11 +44,12 @@ export class ReplayBody {
   waiting = false;
 
   /** `maxBytes` 0 keeps nothing. */
-  constructor(req: IncomingMessage, maxBytes: number, total: KeptBytes, listener: BodyListener) {
-    this.#req = req;
-    this.#maxBytes = maxBytes;
-    this.#total = total;
-    this.#listener = listener;
+  constructor(
+    private readonly req: IncomingMessage,
+    private readonly maxBytes: number,
+    private readonly total: KeptBytes,
+    private readonly listener: BodyListener,
+  ) {
     // A body that says it is too long is not kept at all.
     this.#keeping = maxBytes > 0 && !(Number(req.headers['content-length']) > maxBytes);
   }
@@ -83,7 +77,7 @@ export class ReplayBody {
     this.#flowing();
     this.#stream?.destroy();
     this.#stream = null;
-    if (this.#listening) this.#req.pause();
+    if (this.#listening) this.req.pause();
   }
 
   /** No attempt will follow: what was sent need not be kept. */
@@ -99,10 +93,10 @@ export class ReplayBody {
     this.shut();
     this.#forget(this.#kept.length);
     if (this.#listening) {
-      this.#req.off('data', this.#onData);
-      this.#req.off('end', this.#onEnd);
+      this.req.off('data', this.#onData);
+      this.req.off('end', this.#onEnd);
     }
-    this.#req.resume();
+    this.req.resume();
   }
 
   #pull(stream: Readable): void {
@@ -120,19 +114,19 @@ export class ReplayBody {
     }
     if (!this.#listening) {
       this.#listening = true;
-      this.#req.on('data', this.#onData);
-      this.#req.on('end', this.#onEnd);
+      this.req.on('data', this.#onData);
+      this.req.on('end', this.#onEnd);
     }
-    this.#req.resume();
+    this.req.resume();
     if (!this.waiting) {
       this.waiting = true;
-      this.#listener.onWaiting();
+      this.listener.onWaiting();
     }
   }
 
   readonly #onData = (chunk: Buffer): void => {
     this.#flowing();
-    this.#req.pause();
+    this.req.pause();
     this.#keep(chunk);
     this.#stream?.push(chunk);
   };
@@ -145,8 +139,8 @@ export class ReplayBody {
 
   #keep(chunk: Buffer): void {
     if (this.#keeping) {
-      const fits = this.#keptBytes + chunk.length <= this.#maxBytes;
-      if (fits && this.#total.take(chunk.length)) {
+      const fits = this.#keptBytes + chunk.length <= this.maxBytes;
+      if (fits && this.total.take(chunk.length)) {
         this.#kept.push(chunk);
         this.#keptBytes += chunk.length;
         this.#replayed = this.#kept.length;
@@ -162,13 +156,13 @@ export class ReplayBody {
     for (const chunk of this.#kept.splice(0, chunks)) bytes += chunk.length;
     this.#replayed -= Math.min(this.#replayed, chunks);
     this.#keptBytes -= bytes;
-    this.#total.giveBack(bytes);
+    this.total.giveBack(bytes);
     if (chunks > 0) this.#lost = true;
   }
 
   #flowing(): void {
     if (!this.waiting) return;
     this.waiting = false;
-    this.#listener.onFlowing();
+    this.listener.onFlowing();
   }
 }

@@ -14,18 +14,13 @@ export interface BudgetOptions {
 }
 
 export class RetryBudget {
-  readonly #ratio: number;
-  readonly #minPerSecond: number;
   readonly #requests = new Uint32Array(BUCKETS);
   readonly #retries = new Uint32Array(BUCKETS);
   #requestsInWindow = 0;
   #retriesInWindow = 0;
   #tick = 0;
 
-  constructor(options: BudgetOptions) {
-    this.#ratio = options.ratio;
-    this.#minPerSecond = options.minPerSecond;
-  }
+  constructor(private readonly options: BudgetOptions) {}
 
   /** A request has come. */
   deposit(now: number): void {
@@ -49,12 +44,12 @@ export class RetryBudget {
   }
 
   #left(): number {
-    const byRatio = Math.ceil(this.#ratio * this.#requestsInWindow - this.#retriesInWindow);
+    const byRatio = Math.ceil(this.options.ratio * this.#requestsInWindow - this.#retriesInWindow);
     let lastSecond = 0;
     for (let i = 0; i < FLOOR_BUCKETS; i++) {
       lastSecond += this.#retries[(this.#tick - i + BUCKETS) % BUCKETS]!;
     }
-    const byFloor = Math.ceil(this.#minPerSecond - lastSecond);
+    const byFloor = Math.ceil(this.options.minPerSecond - lastSecond);
     return Math.max(0, byRatio, byFloor);
   }
 

@@ -58,18 +58,16 @@ export type Verdict = 'again' | 'settled';
 
 /** Retries of one proxy: its rules, its budget, its pool. */
 export class Retries {
-  readonly options: ResolvedRetry | null;
-  readonly #pool: BackendPool;
-  readonly #budget: RetryBudget | null;
   readonly #loop: RetryPolicy;
   readonly #backoff: ExponentialBackoff<number>;
   /** All retries ever. */
   count = 0;
 
-  constructor(options: ResolvedRetry | null, pool: BackendPool, budget: RetryBudget | null) {
-    this.options = options;
-    this.#pool = pool;
-    this.#budget = budget;
+  constructor(
+    private readonly options: ResolvedRetry | null,
+    private readonly pool: BackendPool,
+    private readonly budget: RetryBudget | null,
+  ) {
     this.#loop = retry(
       handleWhenResult((verdict) => verdict === 'again'),
       // It counts retries, and is entered with the second attempt. Its own wait is none: it could
@@ -102,16 +100,16 @@ export class Retries {
     if (!failed.replayable && !(failure.unsent && options.unsent)) return 'method';
     if (failed.attempts >= options.attempts) return 'attempts';
     if (!failed.bodyReplayable) return 'body';
-    const untried = this.#pool.candidates(now, failed.tried);
-    const again = untried.length > 0 ? untried : this.#pool.candidates(now, failed.barred);
+    const untried = this.pool.candidates(now, failed.tried);
+    const again = untried.length > 0 ? untried : this.pool.candidates(now, failed.barred);
     if (again.length === 0) return 'no-backend';
     const atOnce = untried.length > 0 || failure.stale;
     const delayMs = atOnce ? 0 : failed.backoff.next(this.#backoff);
     if (delayMs >= failed.requestLeftMs) return 'deadline';
-    if (!failure.stale && this.#budget?.withdraw(now) === false) return 'budget';
+    if (!failure.stale && this.budget?.withdraw(now) === false) return 'budget';
     this.count++;
     if (delayMs > 0) return { delayMs, backend: null };
-    const backend = this.#pool.choose(again, failed.req);
+    const backend = this.pool.choose(again, failed.req);
     return { delayMs: 0, backend, ticket: backend.enter() };
   }
 }

@@ -1,11 +1,11 @@
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import express, { type NextFunction, type Request, type Response, type Router } from 'express';
 import { type AccessLog, createLog } from './access-log.js';
-import { BackendPool, type BackendStatus } from './backends.js';
+import { BackendPool, type BackendStatus, type OnBreakerChange } from './backends.js';
 import type { Context } from './context.js';
 import { noBackend, type ProxyError } from './errors.js';
 import { type ProxyEvents, type TinyProxyEvents, tell } from './events.js';
-import { type Exchange, newExchange, recordExchange } from './exchange.js';
+import { Exchange, recordExchange } from './exchange.js';
 import { Forward } from './forward.js';
 import { createHpm } from './hpm.js';
 import type { TinyProxyOptions } from './options.js';
@@ -96,7 +96,7 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
       idError = thrown as ProxyError;
     }
     req.hops ??= [];
-    const exchange = newExchange(id, req.hops, performance.now());
+    const exchange = new Exchange(id, req.hops);
     recordExchange(req, exchange);
     log?.record(req, res);
     return { exchange, idError };
@@ -123,60 +123,37 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
 
 /** The end of a proxy: new requests are refused, those in flight get a grace period. */
 class Closing {
-  readonly #proxy: Context;
   begun = false;
 
-  constructor(proxy: Context) {
-    this.#proxy = proxy;
-  }
+  constructor(private readonly context: Context) {}
 
   async close(graceMs: number): Promise<void> {
-    const { inFlight, transport, events } = this.#proxy;
+    const { inFlight, transport, events } = this.context;
     this.begun = true;
-    const ended = new Promise<void>((resolve) => {
-      const check = (): void => {
-        if (inFlight.size > 0) return;
-        events.off('done', check);
-        resolve();
-      };
-      events.on('done', check);
-      check();
-    });
-    const timer = setTimeout(
-      () => {
-        for (const forward of inFlight) forward.cut();
-      },
-      Number.isFinite(graceMs) ? Math.max(0, graceMs) : 2 ** 31 - 1,
-    );
-    await ended;
+    const cutAll = (): void => {
+      for (const forward of inFlight) forward.cut();
+    };
+    const timer = setTimeout(cutAll, Math.min(Math.max(0, graceMs || 0), 2 ** 31 - 1));
+    while (inFlight.size > 0) await once(events, 'done');
     clearTimeout(timer);
     transport.close();
   }
 }
 
-type Listener = ConstructorParameters<typeof BackendPool>[1];
-
 /** Each change of a breaker's state is an event, and a line in the log. */
-function breakerNotices(events: ProxyEvents, log: AccessLog | null): Listener {
-  return {
-    onBreak(backend, failures) {
-      const openUntil = backend.openUntil(performance.now());
-      tell(events, 'break', { backend: backend.name, failures, openUntil });
-      const message = `breaker open after ${failures} failures in a row, next probe at ${openUntil}`;
-      log?.note({ event: 'break', backend: backend.name, message });
-    },
-    onHalfOpen(backend) {
-      tell(events, 'half-open', { backend: backend.name });
-      log?.note({
-        event: 'half-open',
-        backend: backend.name,
-        message: 'breaker half-open, probing',
-      });
-    },
-    onReset(backend) {
-      tell(events, 'reset', { backend: backend.name });
-      log?.note({ event: 'reset', backend: backend.name, message: 'breaker closed' });
-    },
+function breakerNotices(events: ProxyEvents, log: AccessLog | null): OnBreakerChange {
+  return function onBreakerChange(backend, change) {
+    const { name, breaker } = backend;
+    const openUntil = backend.openUntil(performance.now());
+    const failures = breaker?.failures ?? 0;
+    if (change === 'break') tell(events, change, { backend: name, failures, openUntil });
+    else tell(events, change, { backend: name });
+    const message = {
+      break: `breaker open after ${failures} failures in a row, next probe at ${openUntil}`,
+      'half-open': 'breaker half-open, probing',
+      reset: 'breaker closed',
+    }[change];
+    log?.note({ event: change, backend: name, message });
   };
 }
 

@@ -1,6 +1,5 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
 import { hookError } from '../errors.js';
 import { invalidResponse, passableHeaders } from '../headers.js';
 import type { Hpm } from '../hpm.js';
@@ -115,10 +114,10 @@ export class HttpFlight implements Flight {
   }
 
   #watchConnect(clientRequest: ClientRequest): void {
-    const socket = clientRequest.socket as Socket & Partial<TLSSocket>;
+    const socket = clientRequest.socket as Socket & { secureConnecting?: boolean };
     this.#bytesBefore = socket.bytesRead;
-    const ready = socket.encrypted ? 'secureConnect' : 'connect';
-    if (clientRequest.reusedSocket || (ready === 'connect' && !socket.connecting)) {
+    const ready = socket.secureConnecting === true ? 'secureConnect' : 'connect';
+    if (ready === 'connect' && !socket.connecting) {
       this.#connected = true;
       return;
     }
