@@ -124,6 +124,7 @@ export class Forward implements AttemptEvents {
       rewrite?.(head.status, head.headers, attempt.backend.url, this.req.headers.host);
       hook = 'modifyResponse';
       if (options.modifyResponse) modifyHead(options.modifyResponse, head, this.req);
+      if (this.res.headersSent) return this.#drop(attempt); // a hook has answered by itself
     } catch (thrown) {
       return this.#refuse(attempt, hookError(hook, thrown));
     }
@@ -334,19 +335,29 @@ export class Forward implements AttemptEvents {
   }
 
   /** The one exit for an error. A response that has begun can only be cut. */
-  fail(error: ProxyError): void {
-    const { options, transport, noteBug } = this.context;
-    const { req, res, exchange } = this;
+  fail(failure: ProxyError): void {
+    const { req, res, exchange, context } = this;
+    this.#finish();
+    const error = this.#tellHooks(failure);
     error.requestId = exchange.id;
     error.hops = exchange.hops;
-    noteBug(error);
-    this.#finish();
-    const reported = error.cause instanceof Error ? error.cause : error;
-    transport.reportError(reported, req, res, this.#attempt?.backend ?? null);
+    context.noteBug(error);
     if (this.#committedAt > 0) this.cut();
     else if (res.headersSent) return;
-    else if (options.errors === 'next') this.next(error);
+    else if (context.options.errors === 'next') this.next(error);
     else exchange.bytes += respond(req, res, error);
+  }
+
+  /** `on.error`; where it has a bug, that is the error from then on. */
+  #tellHooks(error: ProxyError): ProxyError {
+    const reported = error.cause instanceof Error ? error.cause : error;
+    const backend = this.#attempt?.backend ?? null;
+    try {
+      this.context.transport.reportError(reported, this.req, this.res, backend);
+      return error;
+    } catch (thrown) {
+      return hookError('on.error', thrown);
+    }
   }
 
   /** Never a clean end of a truncated body. */

@@ -162,7 +162,7 @@ export function passableHeaders(headers: IncomingHttpHeaders): HeaderMap {
   const drop = nominated(headers.connection);
   const out: HeaderMap = Object.create(null);
   for (const name in headers) {
-    if (HOP_BY_HOP.has(name.toLowerCase()) || drop?.has(name)) continue;
+    if (HOP_BY_HOP.has(name) || drop?.has(name)) continue;
     out[name] = headers[name];
   }
   return out;
@@ -178,11 +178,12 @@ export function joinField(
 }
 
 /**
- * Headers as a hook has left them: names in lower case, framing and hop-by-hop fields ignored.
+ * Headers as a hook has left them: names in lower case, hop-by-hop fields ignored, and the framing
+ * as it was: `length`, where there was one.
  *
  * @throws {TypeError} for what is no header.
  */
-export function checkedHeaders(headers: HeaderMap): HeaderMap {
+export function checkedHeaders(headers: HeaderMap, length?: HeaderMap[string]): HeaderMap {
   const out: HeaderMap = Object.create(null);
   for (const [written, value] of Object.entries(headers)) {
     const name = written.toLowerCase();
@@ -195,5 +196,6 @@ export function checkedHeaders(headers: HeaderMap): HeaderMap {
     }
     out[name] = Array.isArray(value) ? value.map(String) : String(value);
   }
+  if (length !== undefined) out['content-length'] = length;
   return out;
 }

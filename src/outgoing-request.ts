@@ -60,14 +60,12 @@ export class OutgoingRequest {
     if (changeOrigin) headers.host = backend.url.host;
     if (number > 1) headers['x-request-attempt'] = String(number);
     if (director !== undefined) {
-      const length = headers['content-length'];
       const outgoing = Object.defineProperty({ backend: backend.name, path, headers }, 'backend', {
         writable: false,
       });
       director(outgoing, req);
       path = outgoing.path;
-      headers = checkedHeaders(outgoing.headers);
-      if (length !== undefined) headers['content-length'] = length;
+      headers = checkedHeaders(outgoing.headers, this.#headers['content-length']);
       checkPath(base, path);
     }
     return { req, res, backend, method: req.method, path, headers, body: this.#body };

@@ -16,17 +16,23 @@ type ModifyResponse = NonNullable<ResolvedOptions['modifyResponse']>;
  * @throws what the hook throws, and a TypeError for a head that cannot be sent.
  */
 export function modifyHead(modifyResponse: ModifyResponse, head: Head, req: Request): void {
-  const length = head.headers['content-length'];
-  const response = { status: head.status, headers: head.headers };
+  const response = { status: head.status, headers: { ...head.headers } };
   modifyResponse(response, req);
-  const { status } = response;
+  setHead(head, response.status, response.headers);
+}
+
+/**
+ * A head as a hook has left it.
+ *
+ * @throws {TypeError} for what cannot be sent.
+ */
+export function setHead(head: Head, status: number, headers: HeaderMap): void {
   if (!Number.isInteger(status) || status < 200 || status > 599) {
     throw new TypeError(`status must be an integer from 200 to 599; got ${String(status)}`);
   }
   if (status !== head.status) head.reason = STATUS_CODES[status] ?? '';
   head.status = status;
-  head.headers = checkedHeaders(response.headers);
-  if (length !== undefined) head.headers['content-length'] = length;
+  head.headers = checkedHeaders(headers, head.headers['content-length']);
 }
 
 /**
@@ -46,9 +52,10 @@ export function writeHead(res: Response, head: Head, trace: Trace | null, keepCa
   if (trace !== null) delete headers[trace.name]; // ours is on the response already
   // RFC 9110 8.6: never with a 204.
   if (head.status === 204) delete headers['content-length'];
-  // The app's own would frame a body that it has not made.
-  res.removeHeader('transfer-encoding');
-  if (headers['content-length'] === undefined) res.removeHeader('content-length');
+  // The app's own would frame a body that it has not made. Node takes a removal for a wish, also
+  // of a field that was not there: after it, it would never chunk.
+  const other = headers['content-length'] === undefined ? 'content-length' : 'transfer-encoding';
+  if (res.hasHeader(other)) res.removeHeader(other);
   const written = keepCase ? asWritten(headers, head.rawHeaders) : headers;
   res.writeHead(head.status, head.reason, written as Record<string, string | string[]>);
 }

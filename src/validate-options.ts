@@ -166,14 +166,17 @@ function checked<T extends object>(path: string, value: T, rules: Rules): T {
     if (path === '' && Object.hasOwn(REFUSED, name)) {
       throw new TypeError(`option "${name}" does not work with retries: ${REFUSED[name]}`);
     }
-    if (!Object.hasOwn(rules, name)) throw unknown(option, member, path, Object.keys(rules));
+    if (!Object.hasOwn(rules, name)) throw unknown(option, member, path, rules);
     const [holds, expected] = rules[name]!;
     if (!holds(member)) throw wrong(option, member, expected);
   }
   return Object.fromEntries(given) as T;
 }
 
-function unknown(option: string, value: unknown, path: string, known: string[]): TypeError {
+function unknown(option: string, value: unknown, path: string, rules: Rules): TypeError {
+  const known = Object.keys(rules);
+  if (path === '') known.unshift('target');
+  if (rules === TARGET) known.unshift('url');
   const start = option.slice(path.length).toLowerCase().slice(0, 4);
   const near = known.filter((name) => name.toLowerCase().startsWith(start));
   const names = (near.length > 0 ? near : known).map((name) => `"${path}${name}"`).join(', ');

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { hookError } from '../errors.js';
 import { invalidResponse, passableHeaders } from '../headers.js';
 import type { Hpm } from '../hpm.js';
+import { setHead } from '../respond.js';
 import { passBody } from './pass-body.js';
 import type { Attempt, AttemptEvents, Flight, Outcome } from './transport.js';
 
@@ -180,7 +181,8 @@ export class HttpFlight implements Flight {
       runHooks: () => {
         if (this.server.listenerCount('proxyRes') === 0) return;
         runHooks();
-        head.headers = passableHeaders(response.headers);
+        head.reason = response.statusMessage ?? '';
+        setHead(head, response.statusCode ?? 0, passableHeaders(response.headers));
       },
     };
     if (this.events.onHead(head) === 'pass') this.#pass(response);
