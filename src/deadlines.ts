@@ -15,6 +15,7 @@ export class Deadlines {
   #attemptLeft = NEVER;
   #mode: Mode = 'off';
   #timer: NodeJS.Timeout | undefined;
+  #firesAt = 0;
   /** When the clocks were last started, or the last byte was seen. */
   #since = 0;
 
@@ -69,11 +70,12 @@ export class Deadlines {
 
   /** The response waits for its client to read. */
   pauseBody(): void {
-    clearTimeout(this.#timer);
+    this.stop();
   }
 
   stop(): void {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.#mode = 'off';
   }
 
@@ -87,25 +89,32 @@ export class Deadlines {
   #run(mode: Mode, now: number): void {
     this.#mode = mode;
     this.#since = now;
-    this.#arm(mode === 'head' ? Math.min(this.#attemptLeft, this.#requestLeft) : this.#idleMs);
+    const left = mode === 'head' ? Math.min(this.#attemptLeft, this.#requestLeft) : this.#idleMs;
+    // A timer that fires too early finds what is left; only one that is too late is replaced.
+    if (this.#timer === undefined || now + left < this.#firesAt) this.#arm(left, now);
   }
 
-  #arm(ms: number): void {
+  #arm(ms: number, now: number): void {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (ms === NEVER) return;
+    this.#firesAt = now + ms;
     // setTimeout drops the fraction, and would fire just before the deadline.
-    if (ms !== NEVER) this.#timer = setTimeout(this.#check, Math.max(1, Math.ceil(ms)));
+    this.#timer = setTimeout(this.#check, Math.max(1, Math.ceil(ms)));
   }
 
   readonly #check = (): void => {
     const now = performance.now();
-    if (this.#mode === 'client-idle' || this.#mode === 'backend-idle') {
-      const left = this.#since + this.#idleMs - now;
-      return left > 0 ? this.#arm(left) : this.onExpired(this.#mode);
-    }
     this.#settle(now);
-    this.#since = now;
-    if (this.#requestLeft <= 0) this.onExpired('request');
-    else if (this.#attemptLeft <= 0) this.onExpired('attempt');
-    else this.#arm(Math.min(this.#attemptLeft, this.#requestLeft));
+    const waited = now - this.#since;
+    if (this.#mode === 'head') {
+      this.#since = now;
+      if (this.#requestLeft <= 0) return this.onExpired('request');
+      if (this.#attemptLeft <= 0) return this.onExpired('attempt');
+      this.#arm(Math.min(this.#attemptLeft, this.#requestLeft), now);
+    } else if (this.#mode !== 'off') {
+      if (waited >= this.#idleMs) return this.onExpired(this.#mode);
+      this.#arm(this.#idleMs - waited, now);
+    }
   };
 }

@@ -9,7 +9,7 @@ import { type AttemptEvent, tell } from './events.js';
 import type { Exchange, NoRetryReason } from './exchange.js';
 import { OutgoingRequest } from './outgoing-request.js';
 import { modifyHead, respond, writeHead } from './respond.js';
-import { BackoffState, type Failure, type RetryPlan, type Verdict } from './retry.js';
+import { type Failure, type RetryPlan, Trail, type Verdict } from './retry.js';
 import type { AttemptEvents, Flight, Head, Outcome } from './transport/transport.js';
 
 /** Errors of node:http about what it is told to send: the client's bytes, not the backend's fault. */
@@ -21,9 +21,7 @@ const SENT: Failure = { unsent: false, stale: false };
 /** The life of one request: its attempts, one after the other, up to the one that answers. */
 export class Forward implements AttemptEvents {
   readonly #deadlines: Deadlines;
-  readonly #tried = new Set<Backend>();
-  readonly #barred = new Set<Backend>();
-  readonly #backoff = new BackoffState();
+  #trailOrNull: Trail | null = null;
   #outgoing: OutgoingRequest | null = null;
   #attempts = 0;
   #attempt: AttemptRecord | null = null;
@@ -74,8 +72,7 @@ export class Forward implements AttemptEvents {
     const { options, transport, events } = this.context;
     const attempt = new AttemptRecord(this.exchange, ++this.#attempts, backend, ticket);
     this.#attempt = attempt;
-    this.#tried.add(backend);
-    tell(events, 'attempt', this.#about(attempt));
+    if (events.listenerCount('attempt') > 0) tell(events, 'attempt', this.#about(attempt));
     this.#deadlines.startAttempt(options.attemptTimeout, attempt.startedAt);
     try {
       const sent = this.#outgoing!.attempt(backend, attempt.number, this.res);
@@ -91,7 +88,8 @@ export class Forward implements AttemptEvents {
   onInformational(status: number, { link }: Head['headers']): void {
     if (status !== 103 || link === undefined || this.res.headersSent) return;
     try {
-      this.res.writeEarlyHints({ link });
+      // Node joins repeated fields, and takes a list only as one. RFC 8288 3: "<" begins a link.
+      this.res.writeEarlyHints({ link: [link].flat().flatMap((one) => one.split(/,\s*(?=<)/)) });
     } catch {
       // Only a Link field of a shape that Node does not take; a hint may be left out (RFC 8297 2).
     }
@@ -106,7 +104,7 @@ export class Forward implements AttemptEvents {
     try {
       if (isFailure(head.status)) {
         attempt.countFailure(`status ${head.status}`);
-        if (asksForRest(head)) this.#barred.add(attempt.backend);
+        if (asksForRest(head)) this.#trail.barred.add(attempt.backend);
         if (this.#retry(attempt, SENT)) return 'drop';
       }
     } catch (thrown) {
@@ -202,6 +200,7 @@ export class Forward implements AttemptEvents {
   #retry(attempt: AttemptRecord, failure: Failure): boolean {
     const { retries, events } = this.context;
     const now = performance.now();
+    this.#trail.tried.add(attempt.backend);
     const plan = this.#settled
       ? 'committed'
       : retries.plan({
@@ -210,9 +209,7 @@ export class Forward implements AttemptEvents {
           replayable: this.#outgoing!.replayable,
           bodyReplayable: this.#outgoing!.bodyReplayable,
           attempts: this.#attempts,
-          tried: this.#tried,
-          barred: this.#barred,
-          backoff: this.#backoff,
+          trail: this.#trail,
           requestLeftMs: this.#deadlines.requestLeft(now),
           now,
         });
@@ -244,6 +241,12 @@ export class Forward implements AttemptEvents {
     tell(this.context.events, 'give-up', { ...this.#about(attempt), outcome, noRetry });
   }
 
+  /** Made for the first failure. */
+  get #trail(): Trail {
+    this.#trailOrNull ??= new Trail();
+    return this.#trailOrNull;
+  }
+
   /** One turn of the retry loop. */
   #runPlanned(): Promise<Verdict> {
     return new Promise((resolve) => {
@@ -263,7 +266,7 @@ export class Forward implements AttemptEvents {
     const { pool } = this.context;
     this.#plan = null;
     try {
-      const candidates = pool.candidates(performance.now(), this.#barred);
+      const candidates = pool.candidates(performance.now(), this.#trail.barred);
       if (candidates.length === 0) {
         this.#giveUp(this.#attempt!, 'no-backend');
         throw new ProxyError('BAD_GATEWAY', { message: 'no backend may be tried any more' });
@@ -303,6 +306,7 @@ export class Forward implements AttemptEvents {
     attempt?.end();
     this.#finish();
     context.inFlight.delete(this);
+    if (context.events.listenerCount('done') === 0) return;
     const { id, hops, bytes, noRetry } = exchange;
     tell(context.events, 'done', {
       ...{ requestId: id, backend: attempt?.backend.name ?? null, attempt: this.#attempts },

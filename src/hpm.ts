@@ -7,7 +7,7 @@ import {
   type Plugin,
   proxyEventsPlugin,
 } from 'http-proxy-middleware';
-import { hookError } from './errors.js';
+import { hookError, type ProxyError } from './errors.js';
 import type { ResolvedOptions } from './options.js';
 
 /**
@@ -25,8 +25,8 @@ export interface Hpm {
   route(req: Request, res: Response, next: NextFunction, proceed: Proceed): void;
 }
 
-/** `error` is a ProxyError when a hook threw, else null. */
-export type Proceed = (error: Error | null, path: string) => void;
+/** `error` is there when a hook threw. */
+export type Proceed = (error: ProxyError | null, path: string) => void;
 
 /**
  * What the middleware gets for a request. It has no socket: for a server that it sees there, the
@@ -36,7 +36,7 @@ interface Ticket {
   url: string;
   readonly req: Request;
   readonly proceed: Proceed;
-  error: Error | null;
+  error: ProxyError | null;
 }
 
 const asTicket = (value: unknown): Ticket => value as Ticket;

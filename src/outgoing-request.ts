@@ -56,7 +56,7 @@ export class OutgoingRequest {
     const req = this.req;
     const base = backend.base;
     let path = ignorePath ? base.path + base.search || '/' : joinPath(base, this.path);
-    let headers: HeaderMap = Object.assign(Object.create(null), this.#headers);
+    let headers = { ...this.#headers };
     if (changeOrigin) headers.host = backend.url.host;
     if (number > 1) headers['x-request-attempt'] = String(number);
     if (director !== undefined) {

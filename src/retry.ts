@@ -40,10 +40,7 @@ export interface RetryCase {
   readonly replayable: boolean;
   readonly bodyReplayable: boolean;
   readonly attempts: number;
-  readonly tried: ReadonlySet<Backend>;
-  /** Backends that have asked by Retry-After to be left alone. */
-  readonly barred: ReadonlySet<Backend>;
-  readonly backoff: BackoffState;
+  readonly trail: Trail;
   readonly requestLeftMs: number;
   readonly now: number;
 }
@@ -100,11 +97,11 @@ export class Retries {
     if (!failed.replayable && !(failure.unsent && options.unsent)) return 'method';
     if (failed.attempts >= options.attempts) return 'attempts';
     if (!failed.bodyReplayable) return 'body';
-    const untried = this.pool.candidates(now, failed.tried);
-    const again = untried.length > 0 ? untried : this.pool.candidates(now, failed.barred);
+    const untried = this.pool.candidates(now, failed.trail.tried);
+    const again = untried.length > 0 ? untried : this.pool.candidates(now, failed.trail.barred);
     if (again.length === 0) return 'no-backend';
     const atOnce = untried.length > 0 || failure.stale;
-    const delayMs = atOnce ? 0 : failed.backoff.next(this.#backoff);
+    const delayMs = atOnce ? 0 : failed.trail.nextDelayMs(this.#backoff);
     if (delayMs >= failed.requestLeftMs) return 'deadline';
     if (!failure.stale && this.budget?.withdraw(now) === false) return 'budget';
     this.count++;
@@ -114,12 +111,15 @@ export class Retries {
   }
 }
 
-/** How often one request has waited. */
-export class BackoffState {
-  #last: IBackoff<unknown> | undefined;
+/** Where one request has failed. */
+export class Trail {
+  readonly tried = new Set<Backend>();
+  /** They have asked by Retry-After to be left alone. */
+  readonly barred = new Set<Backend>();
+  #lastWait: IBackoff<unknown> | undefined;
 
-  next(factory: ExponentialBackoff<number>): number {
-    this.#last = (this.#last ?? factory).next(undefined as never);
-    return this.#last.duration;
+  nextDelayMs(backoff: ExponentialBackoff<number>): number {
+    this.#lastWait = (this.#lastWait ?? backoff).next(undefined as never);
+    return this.#lastWait.duration;
   }
 }

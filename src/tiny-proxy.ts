@@ -75,14 +75,19 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
 
   /** One request: the path filter first, for what it leaves out is not ours. */
   function proxyRequest(req: Request, res: Response, next: NextFunction): void {
-    hpm.route(req, res, next, (error, path) => {
+    hpm.route(req, res, next, (routeError, path) => {
       requests++;
       const { exchange, idError } = open(req, res);
-      budget?.deposit(exchange.startedAt);
-      const forward = new Forward(context, req, res, next, exchange);
-      if (closing.begun) forward.fail(noBackend('the proxy is closing', 0));
-      else if (error ?? idError) forward.fail((error ?? idError) as ProxyError);
-      else forward.start(path);
+      const error = closing.begun ? noBackend('the proxy is closing', 0) : (routeError ?? idError);
+      function begin(): void {
+        const forward = new Forward(context, req, res, next, exchange);
+        if (error === null) forward.start(path);
+        else forward.fail(error);
+      }
+      // A pipelined request waits for its turn, as RFC 9112 9.3.2 allows: of a response that has no
+      // socket yet, Node does not tell when its client leaves.
+      if (res.socket === null) res.once('socket', begin);
+      else begin();
     });
   }
 
@@ -98,6 +103,7 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
     req.hops ??= [];
     const exchange = new Exchange(id, req.hops);
     recordExchange(req, exchange);
+    budget?.deposit(exchange.startedAt);
     log?.record(req, res);
     return { exchange, idError };
   }

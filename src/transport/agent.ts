@@ -32,11 +32,13 @@ export function createPool(protocol: string): IdlePool {
   const options = { keepAlive: true, maxFreeSockets: 256 };
   const agent = (protocol === 'https:' ? new HttpsAgent(options) : new HttpAgent(options)) as Agent;
   const idle = new Set<Socket>();
+  const watched = new WeakSet<Socket>();
   const addRequest = agent.addRequest.bind(agent);
   const reuseSocket = agent.reuseSocket.bind(agent);
 
+  /** Its time is up, or it has a byte that answers no request. */
   function destroyIdle(this: Socket): void {
-    this.destroy();
+    if (idle.has(this)) this.destroy();
   }
   function forget(this: Socket): void {
     idle.delete(this);
@@ -44,34 +46,30 @@ export function createPool(protocol: string): IdlePool {
 
   agent.addRequest = function addRequestAfterTurn(req, requestOptions) {
     if (idle.size === 0) return addRequest(req, requestOptions);
+    const add = (): void => {
+      if (!req.destroyed) addRequest(req, requestOptions);
+    };
     // Two: the first still belongs to the turn whose events were collected before now.
-    setImmediate(() =>
-      setImmediate(() => {
-        if (!req.destroyed) addRequest(req, requestOptions);
-      }),
-    );
+    setImmediate(setImmediate, add);
   };
 
-  agent.keepSocketAlive = function keepSocketAlive(socket) {
-    const idleMs = idleTimeoutMs((socket as PooledSocket)._httpMessage?.res?.headers['keep-alive']);
+  agent.keepSocketAlive = function keepSocketAlive(kept) {
+    const socket = kept as PooledSocket;
+    const idleMs = idleTimeoutMs(socket._httpMessage?.res?.headers['keep-alive']);
     if (idleMs <= 0) return false;
-    const kept = socket as Socket;
-    kept.setKeepAlive(true, 1000);
-    kept.unref();
-    kept.setTimeout(idleMs);
-    kept.on('timeout', destroyIdle);
-    kept.on('data', destroyIdle);
-    kept.once('close', forget);
-    idle.add(kept);
+    if (!watched.has(socket)) {
+      watched.add(socket);
+      socket.setKeepAlive(true, 1000);
+      socket.on('timeout', destroyIdle).on('data', destroyIdle).on('close', forget);
+    }
+    socket.unref();
+    socket.setTimeout(idleMs);
+    idle.add(socket);
     return true;
   };
 
   agent.reuseSocket = function reuse(socket, req) {
     idle.delete(socket);
-    socket.setTimeout(0);
-    socket.off('timeout', destroyIdle);
-    socket.off('data', destroyIdle);
-    socket.off('close', forget);
     reuseSocket(socket, req);
   };
 

@@ -167,7 +167,7 @@ export class HttpFlight implements Flight {
     }
     const status = response.statusCode ?? 0;
     const reason = response.statusMessage ?? '';
-    const wrong = invalidResponse(status, reason, response.rawHeaders);
+    const wrong = invalidResponse(status, reason, response);
     if (wrong !== null) {
       this.fail(invalid(wrong));
       response.destroy();
