@@ -53,11 +53,8 @@ export class Backend {
     this.label = target.label;
     this.name = `${url.hostname}:${url.port || (url.protocol === 'https:' ? 443 : 80)}`;
     this.weight = target.weight;
-    const prepend = options.prependPath !== false;
-    this.base = {
-      path: prepend ? url.pathname.replace(/\/$/, '') : '',
-      search: prepend ? url.search : '',
-    };
+    const [path, search] = options.prependPath === false ? ['/', ''] : [url.pathname, url.search];
+    this.base = { path, stem: path.replace(/\/$/, ''), search };
     const { breaker } = options;
     this.breaker = !breaker
       ? null

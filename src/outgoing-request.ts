@@ -55,7 +55,7 @@ export class OutgoingRequest {
     const { changeOrigin, director, ignorePath } = this.context.options;
     const req = this.req;
     const base = backend.base;
-    let path = ignorePath ? base.path + base.search || '/' : joinPath(base, this.path);
+    let path = ignorePath ? base.path + base.search : joinPath(base, this.path);
     let headers = { ...this.#headers };
     if (changeOrigin) headers.host = backend.url.host;
     if (number > 1) headers['x-request-attempt'] = String(number);

@@ -29,20 +29,22 @@ export function checkRequestLine(req: Request): void {
 }
 
 export interface BasePath {
-  /** From the configured URL, without its last slash: `''` or `/base`. */
+  /** From the configured URL: `/`, `/base` or `/base/`. */
   readonly path: string;
+  /** Without its last slash: what the request's path is put behind. */
+  readonly stem: string;
   /** `''` or `?key=value`, from the configured URL; goes before the request's own query. */
   readonly search: string;
 }
 
 /** The path under a base, as http-proxy-middleware joins them. */
 export function joinPath(base: BasePath, path: string): string {
-  if (path === '*' && base.path === '') return path;
+  if (path === '*' && base.stem === '') return path;
   const mark = path.indexOf('?');
   const own = mark === -1 ? path : path.slice(0, mark);
   const query = mark === -1 ? '' : path.slice(mark);
   const rooted = own.charCodeAt(0) === 0x2f ? own : `/${own}`;
-  const joined = base.path !== '' && rooted === '/' ? base.path : base.path + rooted;
+  const joined = rooted === '/' && query === '' ? base.path : base.stem + rooted;
   if (base.search === '') return joined + query;
   return joined + base.search + (query === '' ? '' : `&${query.slice(1)}`);
 }
@@ -75,5 +77,5 @@ export function checkPath(base: BasePath, path: string): void {
   if (!/^[\x21-\xff]+$/.test(path) || (path[0] !== '/' && path !== '*')) {
     throw badRequest('the path to send must begin with / and hold no space or control byte');
   }
-  checkDotSegments(path.startsWith(`${base.path}/`) ? path.slice(base.path.length) : path);
+  checkDotSegments(path.startsWith(`${base.stem}/`) ? path.slice(base.stem.length) : path);
 }

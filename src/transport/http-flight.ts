@@ -1,20 +1,26 @@
-import type { ClientRequest, IncomingMessage } from 'node:http';
+import { ClientRequest, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { hookError } from '../errors.js';
-import { invalidResponse, passableHeaders } from '../headers.js';
+import { type HeaderMap, invalidResponse, passableHeaders } from '../headers.js';
 import type { Hpm } from '../hpm.js';
 import { setHead } from '../respond.js';
 import { passBody } from './pass-body.js';
 import type { Attempt, AttemptEvents, Flight, Outcome } from './transport.js';
 
-/** One attempt under way. */
+/**
+ * One attempt under way. To httpxy it is the client's request, its response and the body to send,
+ * all in one: what it reads of these is here, and no method of theirs is called beyond `on`.
+ */
 export class HttpFlight implements Flight {
-  /** What httpxy gets for `req`. The method is in the call: it adds a length to a DELETE it sees. */
-  readonly request: object;
-  /** What httpxy gets for `res`: "sent" and "finished", for head and body are ours to pass on. */
-  readonly response: object;
-  /** What httpxy pipes into its request. */
-  readonly source = { pipe: (): void => this.#sendBody() };
+  readonly url: string;
+  readonly headers: HeaderMap;
+  readonly httpVersion = '1.1';
+  readonly httpVersionMajor = 1;
+  readonly socket: Socket;
+  /** Head and body are ours to pass on. */
+  readonly headersSent = true;
+  readonly finished = true;
+  readonly writableFinished = false;
   /** httpxy's listeners for the client's leaving: they destroy its request, at whatever stage. */
   readonly #onAbort: (() => void)[] = [];
   #clientRequest: ClientRequest | undefined;
@@ -30,16 +36,20 @@ export class HttpFlight implements Flight {
     private readonly connectMs: number,
     private readonly server: Hpm['server'],
   ) {
-    const { req, path, headers } = attempt;
-    const http = { httpVersion: '1.1', httpVersionMajor: 1, socket: req.socket };
-    this.request = { flight: this, url: path, headers, ...http, on() {} };
-    const onAbort = this.#onAbort;
-    this.response = {
-      ...{ headersSent: true, finished: true, writableFinished: false },
-      on(event: string, listener: () => void) {
-        if (event === 'close') onAbort.push(listener);
-      },
-    };
+    this.url = attempt.path;
+    this.headers = attempt.headers;
+    this.socket = attempt.req.socket;
+  }
+
+  on(event: string, listener: () => void): void {
+    if (event === 'close') this.#onAbort.push(listener);
+  }
+
+  /** httpxy asks for the body as soon as there is a socket, which may not stand yet. */
+  pipe(): void {
+    if (this.#over) return;
+    if (this.attempt.body === null) this.#finish();
+    else if (this.#connected) this.#startBody();
   }
 
   abort(): void {
@@ -89,15 +99,19 @@ export class HttpFlight implements Flight {
 
   /** A body that a hook writes would go out beside ours, under one Content-Length. */
   #runRequestHooks(clientRequest: ClientRequest, runHooks: () => void): boolean {
-    this.#write = clientRequest.write.bind(clientRequest);
-    this.#finish = clientRequest.end.bind(clientRequest);
     clientRequest.write = () => true;
     clientRequest.end = () => clientRequest;
     return this.guard('on.proxyReq', runHooks) && !this.#over;
   }
 
-  #write = (chunk: Buffer): boolean => this.#clientRequest!.write(chunk);
-  #finish = (chunk?: Buffer): unknown => this.#clientRequest!.end(chunk);
+  // The prototype's: the hooks have others.
+  #write(chunk: Buffer): boolean {
+    return Reflect.apply(ClientRequest.prototype.write, this.#clientRequest, [chunk]);
+  }
+
+  #finish(...body: Buffer[]): void {
+    Reflect.apply(ClientRequest.prototype.end, this.#clientRequest, body);
+  }
 
   /** Framing is what the attempt says, whatever httpxy, or a hook, has made of it. */
   #frame(clientRequest: ClientRequest): void {
@@ -133,13 +147,6 @@ export class HttpFlight implements Flight {
       this.fail(Object.assign(new Error('connect timeout'), { code: 'ETIMEDOUT' }));
       clientRequest.destroy();
     }, this.connectMs);
-  }
-
-  /** httpxy asks for the body as soon as there is a socket, which may not stand yet. */
-  #sendBody(): void {
-    if (this.#over) return;
-    if (this.attempt.body === null) this.#finish();
-    else if (this.#connected) this.#startBody();
   }
 
   #startBody(): void {

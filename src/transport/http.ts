@@ -4,7 +4,7 @@ import type { Hpm } from '../hpm.js';
 import type { ResolvedOptions } from '../options.js';
 import { createPool, type IdlePool } from './agent.js';
 import { HttpFlight } from './http-flight.js';
-import type { Attempt, Transport } from './transport.js';
+import type { Transport } from './transport.js';
 
 /**
  * http-proxy-middleware on node:http. httpxy makes the request from an attempt's stand-ins of `req`
@@ -34,15 +34,13 @@ export function httpTransport(
     name: 'http',
     send(attempt, events) {
       const flight = new HttpFlight(attempt, events, options.connectTimeout, server);
-      // httpxy writes into the ssl object that it is given.
-      const call = { ...callOptions.get(attempt.backend), ssl: tlsOptions(attempt, options) };
-      hpm
-        .web(
-          flight.request as never,
-          flight.response as never,
-          { ...call, method: attempt.method, buffer: flight.source } as never,
-        )
-        .catch((error: Error) => flight.fail(error));
+      const { backend, method } = attempt;
+      // httpxy writes into the ssl object that it is given, and would add a length to a DELETE
+      // whose method it saw on the request.
+      const ssl = tlsOptions(backend, options);
+      const call = { ...callOptions.get(backend), ssl, method, buffer: flight };
+      const standIn = flight as never;
+      hpm.web(standIn, standIn, call as never).catch((error: Error) => flight.fail(error));
       return flight;
     },
     dropIdle(backend) {
@@ -65,9 +63,9 @@ function targetOf({ url }: Backend): Record<string, string> {
 }
 
 /** The identity that is checked is the backend's own, whatever `Host` the client has sent. */
-function tlsOptions({ backend }: Attempt, { ssl }: ResolvedOptions): object | undefined {
-  if (backend.url.protocol !== 'https:') return undefined;
-  const { hostname } = backend.url;
+function tlsOptions({ url }: Backend, { ssl }: ResolvedOptions): object | undefined {
+  if (url.protocol !== 'https:') return undefined;
+  const { hostname } = url;
   const isAddress = /^[\d.]+$|^\[/.test(hostname); // RFC 6066 3: no address in SNI
   return { servername: isAddress ? '' : hostname, ...ssl };
 }
@@ -84,7 +82,7 @@ function sortEvents(server: Hpm['server']): Emit {
   server.on('error', () => {});
   server.emit = ((event: string, ...args: unknown[]) => {
     const at = event === 'start' || event === 'end' ? 0 : 1;
-    const flight = (args[at] as { flight?: unknown } | undefined)?.flight;
+    const flight = args[at];
     if (!(flight instanceof HttpFlight)) return emit(event, ...args);
     const { req, res } = flight.attempt;
     const tell = (...told: unknown[]): boolean => emit(event, ...told);
