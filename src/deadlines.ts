@@ -104,6 +104,7 @@ export class Deadlines {
   }
 
   readonly #check = (): void => {
+    this.#timer = undefined;
     const now = performance.now();
     this.#settle(now);
     const waited = now - this.#since;

@@ -189,6 +189,7 @@ export class Forward implements AttemptEvents {
   #failAttempt(attempt: AttemptRecord, code: string, error: Error, failure: Failure): void {
     attempt.settle(code);
     if (!failure.stale) attempt.countFailure(code);
+    this.#drop(attempt); // before the next is chosen: a probe that tells nothing is vacant again
     if (this.#retry(attempt, failure)) return;
     const late = code === 'ETIMEDOUT' || this.exchange.noRetry === 'deadline';
     const message = `${attempt.backend.name}: ${code}: ${error.message}`;
