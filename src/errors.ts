@@ -14,6 +14,8 @@ const STATUS_OF = {
   LOOP: 508, // `via`: the request has been here before
 } as const;
 
+const STATUS_BY_CODE: ReadonlyMap<string, number> = new Map(Object.entries(STATUS_OF));
+
 /** The codes that the proxy itself uses; a hook may throw a {@link ProxyError} with one of its own. */
 export type ProxyErrorCode = keyof typeof STATUS_OF;
 
@@ -45,7 +47,7 @@ export class ProxyError extends Error {
   constructor(code: ProxyErrorCode | (string & {}), init: ProxyErrorInit = {}) {
     super(init.message ?? code, Object.hasOwn(init, 'cause') ? { cause: init.cause } : undefined);
     this.code = code;
-    this.status = init.status ?? (STATUS_OF as Record<string, number>)[code] ?? 502;
+    this.status = init.status ?? STATUS_BY_CODE.get(code) ?? 502;
     if (!Number.isInteger(this.status) || this.status < 400 || this.status > 599) {
       throw new TypeError(
         `ProxyError: status must be an integer from 400 to 599, for example 502; got ${String(init.status)}`,

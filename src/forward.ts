@@ -347,9 +347,11 @@ export class Forward implements AttemptEvents {
     error.requestId = exchange.id;
     error.hops = exchange.hops;
     context.noteBug(error);
-    if (this.#committedAt > 0) this.cut();
-    else if (res.headersSent) return;
-    else if (context.options.errors === 'next') this.next(error);
+    if (this.#committedAt > 0) return this.cut();
+    if (res.headersSent) return;
+    // The rest of a body that has stopped coming would be waited for before the next request.
+    if (error.code === 'CLIENT_TIMEOUT') res.setHeader('connection', 'close');
+    if (context.options.errors === 'next') this.next(error);
     else exchange.bytes += respond(req, res, error);
   }
 

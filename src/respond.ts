@@ -83,8 +83,6 @@ export function respond(req: Request, res: Response, error: ProxyError): number 
     res.removeHeader(name);
   }
   for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value);
-  // The rest of a body that has stopped coming would be waited for before the next request.
-  if (error.code === 'CLIENT_TIMEOUT') res.setHeader('connection', 'close');
   res.writeHead(error.status, {
     'content-type': 'application/problem+json',
     'content-length': body.length,
