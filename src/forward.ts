@@ -4,12 +4,12 @@ import type { Backend } from './backends.js';
 import type { Ticket } from './breaker.js';
 import type { Context } from './context.js';
 import { Deadlines, type Expired } from './deadlines.js';
-import { badRequest, hookError, noBackend, ProxyError } from './errors.js';
+import { badRequest, hookError, isNativeError, noBackend, ProxyError } from './errors.js';
 import { type AttemptEvent, tell } from './events.js';
 import type { Exchange, NoRetryReason } from './exchange.js';
 import { OutgoingRequest } from './outgoing-request.js';
 import { modifyHead, respond, writeHead } from './respond.js';
-import { type Failure, type RetryPlan, Trail, type Verdict } from './retry.js';
+import { type Failure, type RetryCase, type RetryPlan, Trail, type Verdict } from './retry.js';
 import type { AttemptEvents, Flight, Head, Outcome } from './transport/transport.js';
 
 /** Errors of node:http about what it is told to send: the client's bytes, not the backend's fault. */
@@ -197,23 +197,18 @@ export class Forward implements AttemptEvents {
     this.#endWith(attempt, new ProxyError(name, { message, cause: error }));
   }
 
-  /** Is there another attempt? If so, it is on its way, and the one that failed is over. */
+  /** Answers whether all is said: another attempt is on its way, or the choice of one has failed. */
   #retry(attempt: AttemptRecord, failure: Failure): boolean {
     const { retries, events } = this.context;
     const now = performance.now();
     this.#trail.tried.add(attempt.backend);
-    const plan = this.#settled
-      ? 'committed'
-      : retries.plan({
-          req: this.req,
-          failure,
-          replayable: this.#outgoing!.replayable,
-          bodyReplayable: this.#outgoing!.bodyReplayable,
-          attempts: this.#attempts,
-          trail: this.#trail,
-          requestLeftMs: this.#deadlines.requestLeft(now),
-          now,
-        });
+    let plan: RetryPlan | NoRetryReason = 'committed';
+    try {
+      if (!this.#settled) plan = retries.plan(this.#caseOf(failure, now));
+    } catch (thrown) {
+      this.#endWith(attempt, hookError('balance', thrown));
+      return true;
+    }
     if (typeof plan === 'string') {
       this.#giveUp(attempt, plan);
       return false;
@@ -232,6 +227,13 @@ export class Forward implements AttemptEvents {
     if (this.#tellLoop !== null) this.#tellLoop('again');
     else void retries.run(() => this.#runPlanned());
     return true;
+  }
+
+  #caseOf(failure: Failure, now: number): RetryCase {
+    const { replayable, bodyReplayable } = this.#outgoing!;
+    const requestLeftMs = this.#deadlines.requestLeft(now);
+    const sent = { req: this.req, replayable, bodyReplayable, attempts: this.#attempts };
+    return { ...sent, failure, trail: this.#trail, requestLeftMs, now };
   }
 
   #giveUp(attempt: AttemptRecord, noRetry: NoRetryReason): void {
@@ -357,7 +359,7 @@ export class Forward implements AttemptEvents {
 
   /** `on.error`; where it has a bug, that is the error from then on. */
   #tellHooks(error: ProxyError): ProxyError {
-    const reported = error.cause instanceof Error ? error.cause : error;
+    const reported = isNativeError(error.cause) ? error.cause : error;
     const backend = this.#attempt?.backend ?? null;
     try {
       this.context.transport.reportError(reported, this.req, this.res, backend);

@@ -103,10 +103,10 @@ export class Retries {
     const atOnce = untried.length > 0 || failure.stale;
     const delayMs = atOnce ? 0 : failed.trail.nextDelayMs(this.#backoff);
     if (delayMs >= failed.requestLeftMs) return 'deadline';
+    const backend = delayMs > 0 ? null : this.pool.choose(again, failed.req);
     if (!failure.stale && this.budget?.withdraw(now) === false) return 'budget';
     this.count++;
-    if (delayMs > 0) return { delayMs, backend: null };
-    const backend = this.pool.choose(again, failed.req);
+    if (backend === null) return { delayMs, backend };
     return { delayMs: 0, backend, ticket: backend.enter() };
   }
 }

@@ -82,6 +82,7 @@ export function createPool(protocol: string): IdlePool {
 }
 
 function idleTimeoutMs(keepAlive: string | string[] | undefined): number {
-  const seconds = /(?:^|,)\s*timeout=(\d+)/i.exec(String(keepAlive ?? ''))?.[1];
+  if (keepAlive === undefined) return DEFAULT_IDLE_MS;
+  const seconds = /(?:^|,)\s*timeout=(\d+)/i.exec(String(keepAlive))?.[1];
   return seconds === undefined ? DEFAULT_IDLE_MS : Number(seconds) * 1000 - MARGIN_MS;
 }
