@@ -72,7 +72,7 @@ function ignoreNext(): void {}
 let registered = false;
 
 /** morgan's tokens are global, one name one function. */
-function registerTokens(): void {
+export function registerTokens(): void {
   if (registered) return;
   registered = true;
   morgan.token('request-id', (req) => (req as Request).id);
@@ -91,7 +91,8 @@ function hopsText(hops: readonly Hop[] | undefined): string {
 /** nginx's 499 for a client that left; its own status where a response had begun. */
 function statusOf(req: IncomingMessage, res: ServerResponse): number | null {
   if (res.headersSent) return res.statusCode;
-  return res.writableFinished || (!res.closed && !exchangeOf(req)?.clientGone) ? null : 499;
+  const left = exchangeOf(req)?.clientGone ?? (res.closed && !res.writableFinished);
+  return left ? 499 : null;
 }
 
 const FORMATS: Record<string, Formatter> = {

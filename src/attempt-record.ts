@@ -1,5 +1,6 @@
 import type { Backend } from './backends.js';
 import type { Ticket } from './breaker.js';
+import type { AttemptEvent } from './events.js';
 import type { Exchange, Hop } from './exchange.js';
 
 /** The bookkeeping of one attempt: its hop, what it tells about its backend, and that only once. */
@@ -26,6 +27,12 @@ export class AttemptRecord {
       this.exchange.hops.push(this.hop);
     }
     return this.hop;
+  }
+
+  /** As the events tell of it. */
+  get about(): AttemptEvent {
+    const { exchange, backend, number } = this;
+    return { requestId: exchange.id, backend: backend.name, attempt: number };
   }
 
   countFailure(why: string): void {

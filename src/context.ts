@@ -1,6 +1,7 @@
 import type { BackendPool } from './backends.js';
 import type { ProxyError } from './errors.js';
 import type { ProxyEvents } from './events.js';
+import type { InFlight } from './in-flight.js';
 import type { ResolvedOptions } from './options.js';
 import type { KeptBytes } from './replay-body.js';
 import type { Retries } from './retry.js';
@@ -18,8 +19,7 @@ export interface Context {
   readonly trace: Trace | null;
   readonly rewrite: Rewrite | null;
   readonly events: ProxyEvents;
-  /** The requests that are not over. */
-  readonly inFlight: Set<{ cut(): void }>;
+  readonly inFlight: InFlight;
   /** A line about an error that somebody must mend. */
   noteBug(error: ProxyError): void;
 }

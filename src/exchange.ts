@@ -27,7 +27,7 @@ export type NoRetryReason =
 /** The record of one request, all its hops: what the log tokens and the events tell. */
 export class Exchange {
   noRetry: NoRetryReason | null = null;
-  /** Milliseconds from the request's arrival to the head of the response that is passed on. */
+  /** Milliseconds that the answering backend took to its head. */
   upstreamMs: number | null = null;
   /** Bytes of body handed to the client. */
   bytes = 0;

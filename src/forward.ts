@@ -5,11 +5,12 @@ import type { Ticket } from './breaker.js';
 import type { Context } from './context.js';
 import { Deadlines, type Expired } from './deadlines.js';
 import { badRequest, hookError, isNativeError, noBackend, ProxyError } from './errors.js';
-import { type AttemptEvent, tell } from './events.js';
-import type { Exchange, NoRetryReason } from './exchange.js';
+import { tell } from './events.js';
+import type { Exchange } from './exchange.js';
 import { OutgoingRequest } from './outgoing-request.js';
-import { modifyHead, respond, writeHead } from './respond.js';
-import { type Failure, type RetryCase, type RetryPlan, Trail, type Verdict } from './retry.js';
+import { modifyHead, respond, writeEarlyHints, writeHead } from './respond.js';
+import { asksForRest, type Failure } from './retry.js';
+import { type Retried, RetryLoop } from './retry-loop.js';
 import type { AttemptEvents, Flight, Head, Outcome } from './transport/transport.js';
 
 /** Errors of node:http about what it is told to send: the client's bytes, not the backend's fault. */
@@ -19,17 +20,14 @@ const UNSENDABLE = /^ERR_(INVALID_CHAR|INVALID_HTTP_TOKEN|HTTP_INVALID_HEADER_VA
 const SENT: Failure = { unsent: false, stale: false };
 
 /** The life of one request: its attempts, one after the other, up to the one that answers. */
-export class Forward implements AttemptEvents {
-  readonly #deadlines: Deadlines;
-  #trailOrNull: Trail | null = null;
+export class Forward implements AttemptEvents, Retried {
+  readonly deadlines: Deadlines;
+  /** Null where it could not be made. */
   #outgoing: OutgoingRequest | null = null;
-  #attempts = 0;
+  attempts = 0;
   #attempt: AttemptRecord | null = null;
   #flight: Flight | null = null;
-  #plan: RetryPlan | null = null;
-  #backoffTimer: NodeJS.Timeout | undefined;
-  /** Tells the retry loop, once it runs, about the attempt that it has started. */
-  #tellLoop: ((verdict: Verdict) => void) | null = null;
+  #retryLoop: RetryLoop | null = null;
   #committedAt = 0;
   /** The response is decided: committed, or an error, or nobody is there to get it. */
   #settled = false;
@@ -37,14 +35,14 @@ export class Forward implements AttemptEvents {
 
   constructor(
     private readonly context: Context,
-    private readonly req: Request,
+    readonly req: Request,
     private readonly res: Response,
     private readonly next: NextFunction,
-    private readonly exchange: Exchange,
+    readonly exchange: Exchange,
   ) {
     const { requestTimeout, idleTimeout } = context.options;
-    this.#deadlines = new Deadlines(requestTimeout, idleTimeout, (late) => this.#expire(late));
-    context.inFlight.add(this);
+    this.deadlines = new Deadlines(requestTimeout, idleTimeout, (late) => this.#expire(late));
+    context.inFlight.enter(this);
     res.once('close', () => this.#onClose());
   }
 
@@ -55,27 +53,32 @@ export class Forward implements AttemptEvents {
     if (res.closed || res.destroyed) return this.#onClose(); // it has left in a middleware before us
     try {
       this.#outgoing = new OutgoingRequest(context, req, exchange.id, path, {
-        onWaiting: () => this.#deadlines.waitForClient(performance.now()),
-        onFlowing: () => this.#deadlines.clientSent(performance.now()),
+        onWaiting: () => this.deadlines.waitForClient(performance.now()),
+        onFlowing: () => this.deadlines.clientSent(performance.now()),
       });
       const now = performance.now();
       const candidates = pool.candidates(now);
       if (candidates.length === 0) throw noBackend('no backend may be tried', pool.waitMs(now));
       const backend = pool.choose(candidates, req);
-      this.#send(backend, backend.enter());
+      this.send(backend, backend.enter());
     } catch (thrown) {
       this.fail(hookError('the request', thrown));
     }
   }
 
-  #send(backend: Backend, ticket: Ticket): void {
+  /** There is one where there was an attempt. */
+  get outgoing(): OutgoingRequest {
+    return this.#outgoing!;
+  }
+
+  send(backend: Backend, ticket: Ticket): void {
     const { options, transport, events } = this.context;
-    const attempt = new AttemptRecord(this.exchange, ++this.#attempts, backend, ticket);
+    const attempt = new AttemptRecord(this.exchange, ++this.attempts, backend, ticket);
     this.#attempt = attempt;
-    if (events.listenerCount('attempt') > 0) tell(events, 'attempt', this.#about(attempt));
-    this.#deadlines.startAttempt(options.attemptTimeout, attempt.startedAt);
+    if (events.listenerCount('attempt') > 0) tell(events, 'attempt', attempt.about);
+    this.deadlines.startAttempt(options.attemptTimeout, attempt.startedAt);
     try {
-      const sent = this.#outgoing!.attempt(backend, attempt.number, this.res);
+      const sent = this.outgoing.attempt(backend, attempt.number, this.res);
       const flight = transport.send(sent, this);
       if (!attempt.over) this.#flight = flight;
     } catch (thrown) {
@@ -86,13 +89,7 @@ export class Forward implements AttemptEvents {
   }
 
   onInformational(status: number, { link }: Head['headers']): void {
-    if (status !== 103 || link === undefined || this.res.headersSent) return;
-    try {
-      // Node joins repeated fields, and takes a list only as one. RFC 8288 3: "<" begins a link.
-      this.res.writeEarlyHints({ link: [link].flat().flatMap((one) => one.split(/,\s*(?=<)/)) });
-    } catch {
-      // Only a Link field of a shape that Node does not take; a hint may be left out (RFC 8297 2).
-    }
+    if (status === 103 && link !== undefined) writeEarlyHints(this.res, link);
   }
 
   onHead(head: Head): 'pass' | 'drop' {
@@ -104,7 +101,7 @@ export class Forward implements AttemptEvents {
     try {
       if (isFailure(head.status)) {
         attempt.countFailure(`status ${head.status}`);
-        if (asksForRest(head)) this.#trail.barred.add(attempt.backend);
+        if (asksForRest(head.headers['retry-after'])) this.#loop.trail.barred.add(attempt.backend);
         if (this.#retry(attempt, SENT)) return 'drop';
       }
     } catch (thrown) {
@@ -129,10 +126,10 @@ export class Forward implements AttemptEvents {
     attempt.countHead();
     this.#settled = true;
     this.#committedAt = performance.now();
-    this.exchange.upstreamMs = this.#committedAt - this.exchange.startedAt;
+    this.exchange.upstreamMs = attempt.hop!.ms;
     writeHead(this.res, head, trace, options.preserveHeaderKeyCase === true);
-    this.#outgoing!.release();
-    this.#deadlines.startBody(this.#committedAt);
+    this.outgoing.release();
+    this.deadlines.startBody(this.#committedAt);
     return 'pass';
   }
 
@@ -158,19 +155,19 @@ export class Forward implements AttemptEvents {
 
   onData(bytes: number): void {
     this.exchange.bytes += bytes;
-    this.#deadlines.touch(performance.now());
+    this.deadlines.touch(performance.now());
   }
 
   onBackPressure(waiting: boolean): void {
-    if (waiting) this.#deadlines.pauseBody();
-    else this.#deadlines.startBody(performance.now());
+    if (waiting) this.deadlines.pauseBody();
+    else this.deadlines.startBody(performance.now());
   }
 
   onEnd(outcome: Outcome): void {
     const attempt = this.#attempt!;
     if (outcome.kind === 'complete') {
       attempt.countSuccess();
-      this.#deadlines.stop();
+      this.deadlines.stop();
       this.#drop(attempt);
       return;
     }
@@ -199,101 +196,35 @@ export class Forward implements AttemptEvents {
 
   /** Answers whether all is said: another attempt is on its way, or the choice of one has failed. */
   #retry(attempt: AttemptRecord, failure: Failure): boolean {
-    const { retries, events } = this.context;
-    const now = performance.now();
-    this.#trail.tried.add(attempt.backend);
-    let plan: RetryPlan | NoRetryReason = 'committed';
-    try {
-      if (!this.#settled) plan = retries.plan(this.#caseOf(failure, now));
-    } catch (thrown) {
-      this.#endWith(attempt, hookError('balance', thrown));
-      return true;
-    }
-    if (typeof plan === 'string') {
-      this.#giveUp(attempt, plan);
+    if (this.#settled) {
+      this.#loop.giveUp(attempt, 'committed');
       return false;
     }
-    this.#drop(attempt);
-    const { delayMs } = plan;
-    const next = plan.backend?.name ?? null;
-    tell(events, 'retry', {
-      ...this.#about(attempt),
-      outcome: attempt.hop!.outcome,
-      next,
-      delayMs,
-    });
-    this.#plan = plan;
-    this.#deadlines.endAttempt(now);
-    if (this.#tellLoop !== null) this.#tellLoop('again');
-    else void retries.run(() => this.#runPlanned());
-    return true;
+    return this.#loop.goOn(attempt, failure);
   }
 
-  #caseOf(failure: Failure, now: number): RetryCase {
-    const { replayable, bodyReplayable } = this.#outgoing!;
-    const requestLeftMs = this.#deadlines.requestLeft(now);
-    const sent = { req: this.req, replayable, bodyReplayable, attempts: this.#attempts };
-    return { ...sent, failure, trail: this.#trail, requestLeftMs, now };
-  }
-
-  #giveUp(attempt: AttemptRecord, noRetry: NoRetryReason): void {
-    if (this.exchange.noRetry !== null) return; // said already, about this attempt's head
-    this.exchange.noRetry = noRetry;
-    if (!this.#outgoing!.replayable) return;
-    const { outcome } = attempt.hop!;
-    tell(this.context.events, 'give-up', { ...this.#about(attempt), outcome, noRetry });
-  }
-
-  /** Made for the first failure. */
-  get #trail(): Trail {
-    this.#trailOrNull ??= new Trail();
-    return this.#trailOrNull;
-  }
-
-  /** One turn of the retry loop. */
-  #runPlanned(): Promise<Verdict> {
-    return new Promise((resolve) => {
-      const plan = this.#plan;
-      if (plan === null) return resolve('settled'); // the client has left meanwhile
-      this.#tellLoop = resolve;
-      if (plan.backend === null) {
-        this.#backoffTimer = setTimeout(() => this.#sendAfterBackoff(), plan.delayMs);
-      } else {
-        this.#plan = null;
-        this.#send(plan.backend, plan.ticket);
-      }
-    });
-  }
-
-  #sendAfterBackoff(): void {
-    const { pool } = this.context;
-    this.#plan = null;
-    try {
-      const candidates = pool.candidates(performance.now(), this.#trail.barred);
-      if (candidates.length === 0) {
-        this.#giveUp(this.#attempt!, 'no-backend');
-        throw new ProxyError('BAD_GATEWAY', { message: 'no backend may be tried any more' });
-      }
-      const backend = pool.choose(candidates, this.req);
-      this.#send(backend, backend.enter());
-    } catch (thrown) {
-      this.fail(hookError('balance', thrown));
-    }
+  get #loop(): RetryLoop {
+    this.#retryLoop ??= new RetryLoop(this.context, this);
+    return this.#retryLoop;
   }
 
   #expire(expired: Expired): void {
     const attempt = this.#attempt!;
     if (attempt.over) {
       // Between two attempts.
-      this.#giveUp(attempt, 'deadline');
+      this.#loop.giveUp(attempt, 'deadline');
       return this.fail(new ProxyError('GATEWAY_TIMEOUT', { message: 'request timeout' }));
     }
-    const clientsTurn = expired === 'client-idle' || this.#outgoing!.waitingForClient;
+    const clientsTurn = expired === 'client-idle' || this.outgoing.waitingForClient;
+    const unsent = this.#flight?.connected === false;
     this.#flight?.abort();
     if (clientsTurn) {
       attempt.settle('CLIENT_TIMEOUT');
       this.#endWith(attempt, new ProxyError('CLIENT_TIMEOUT', { message: 'the body has stopped' }));
-    } else this.#failAttempt(attempt, 'ETIMEDOUT', new Error(`${expired} timeout`), SENT);
+      return;
+    }
+    const error = new Error(`${expired} timeout`);
+    this.#failAttempt(attempt, 'ETIMEDOUT', error, { unsent, stale: false });
   }
 
   /** The response is over, or its client has left. */
@@ -308,11 +239,11 @@ export class Forward implements AttemptEvents {
     this.#flight?.abort();
     attempt?.end();
     this.#finish();
-    context.inFlight.delete(this);
+    context.inFlight.leave(this);
     if (context.events.listenerCount('done') === 0) return;
     const { id, hops, bytes, noRetry } = exchange;
     tell(context.events, 'done', {
-      ...{ requestId: id, backend: attempt?.backend.name ?? null, attempt: this.#attempts },
+      ...{ requestId: id, backend: attempt?.backend.name ?? null, attempt: this.attempts },
       ...{ status: res.headersSent ? res.statusCode : null, bytes, hops, noRetry },
       ms: performance.now() - exchange.startedAt,
     });
@@ -329,16 +260,9 @@ export class Forward implements AttemptEvents {
   /** Stops all that belongs to the request; the retry loop too. */
   #finish(): void {
     this.#settled = true;
-    this.#deadlines.stop();
-    clearTimeout(this.#backoffTimer);
-    if (this.#plan?.backend) this.#plan.backend.leave(this.#plan.ticket);
-    this.#plan = null;
+    this.deadlines.stop();
+    this.#retryLoop?.stop();
     this.#outgoing?.discard();
-    this.#tellLoop?.('settled');
-  }
-
-  #about({ backend, number }: AttemptRecord): AttemptEvent {
-    return { requestId: this.exchange.id, backend: backend.name, attempt: number };
   }
 
   /** The one exit for an error. A response that has begun can only be cut. */
@@ -369,16 +293,16 @@ export class Forward implements AttemptEvents {
     }
   }
 
+  onBug(error: ProxyError): void {
+    error.requestId = this.exchange.id;
+    this.context.noteBug(error);
+  }
+
   /** Never a clean end of a truncated body. */
   cut(): void {
     this.#cut = true;
+    if (this.#attempt?.over === false) this.#attempt.settle('CUT');
     this.#flight?.abort();
     this.res.destroy();
   }
-}
-
-/** A failure that asks to be left alone for a while. RFC 9110 10.2.3: seconds or a date. */
-function asksForRest(head: Head): boolean {
-  const value = head.headers['retry-after'];
-  return typeof value === 'string' && (/^\d+$/.test(value) || !Number.isNaN(Date.parse(value)));
 }

@@ -83,10 +83,7 @@ export function createHpm(options: ResolvedOptions): Hpm {
   function route(req: Request, res: Response, next: NextFunction, proceed: Proceed): void {
     if (pathFilter === undefined && pathRewrite === undefined) return proceed(null, req.url);
     const ticket: Ticket = { url: req.url, req, proceed, error: null };
-    void middleware(ticket as unknown as IncomingMessage, res as ServerResponse, (thrown) => {
-      if (thrown === undefined) next();
-      else proceed(hookError('pathRewrite', thrown), req.url);
-    });
+    void middleware(ticket as unknown as IncomingMessage, res as ServerResponse, () => next());
   }
 
   // http-proxy-middleware tells of a wrong filter only when a request comes, in its log.
@@ -117,6 +114,12 @@ function overTickets(filter: PathFilter): NonNullable<HpmOptions['pathFilter']> 
 
 function rewriteOverTickets(rewrite: PathRewrite): NonNullable<HpmOptions['pathRewrite']> {
   if (typeof rewrite !== 'function') return rewrite;
-  return (path, ticket, res, options) =>
-    rewrite(path, asTicket(ticket).req, res as Response, options as never) as string;
+  return async function rewritePath(path, ticket, res, options) {
+    try {
+      return await rewrite(path, asTicket(ticket).req, res as Response, options as never);
+    } catch (thrown) {
+      asTicket(ticket).error = hookError('pathRewrite', thrown);
+      return path;
+    }
+  };
 }

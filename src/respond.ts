@@ -70,6 +70,16 @@ function asWritten(headers: HeaderMap, rawHeaders: readonly string[]): HeaderMap
   );
 }
 
+/** RFC 8297. Node joins repeated fields, and takes a list only as one; "<" begins a link (RFC 8288 3). */
+export function writeEarlyHints(res: Response, link: string | string[]): void {
+  if (res.headersSent) return;
+  try {
+    res.writeEarlyHints({ link: [link].flat().flatMap((one) => one.split(/,\s*(?=<)/)) });
+  } catch {
+    // Only for a link of a shape that Node does not take; a hint may be left out (RFC 8297 2).
+  }
+}
+
 /** Answers an error as `application/problem+json` (RFC 9457); answers the bytes of its body. */
 export function respond(req: Request, res: Response, error: ProxyError): number {
   const body = Buffer.from(problem(error));

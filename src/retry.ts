@@ -111,6 +111,12 @@ export class Retries {
   }
 }
 
+/** A failure that asks to be left alone for a while. RFC 9110 10.2.3: seconds or a date. */
+export function asksForRest(retryAfter: string | string[] | undefined): boolean {
+  if (typeof retryAfter !== 'string') return false;
+  return /^\d+$/.test(retryAfter) || !Number.isNaN(Date.parse(retryAfter));
+}
+
 /** Where one request has failed. */
 export class Trail {
   readonly tried = new Set<Backend>();

@@ -1,6 +1,6 @@
-import { EventEmitter, once } from 'node:events';
+import { EventEmitter } from 'node:events';
 import express, { type NextFunction, type Request, type Response, type Router } from 'express';
-import { type AccessLog, createLog } from './access-log.js';
+import { type AccessLog, createLog, registerTokens } from './access-log.js';
 import { BackendPool, type BackendStatus, type OnBreakerChange } from './backends.js';
 import type { Context } from './context.js';
 import { noBackend, type ProxyError } from './errors.js';
@@ -8,6 +8,7 @@ import { type ProxyEvents, type TinyProxyEvents, tell } from './events.js';
 import { Exchange, recordExchange } from './exchange.js';
 import { Forward } from './forward.js';
 import { createHpm } from './hpm.js';
+import { InFlight } from './in-flight.js';
 import type { TinyProxyOptions } from './options.js';
 import { KeptBytes } from './replay-body.js';
 import { Retries } from './retry.js';
@@ -51,6 +52,7 @@ export interface TinyProxy extends Router {
  */
 export function tinyProxy(options: TinyProxyOptions): TinyProxy {
   const resolved = resolveOptions(options);
+  registerTokens(); // for the app's own morgan, too
   const log = resolved.log ? createLog(resolved.log) : null;
   const events: ProxyEvents = new EventEmitter();
   const pool = new BackendPool(resolved, breakerNotices(events, log));
@@ -58,6 +60,7 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
   const budget = retry?.budget ? new RetryBudget(retry.budget) : null;
   const hpm = createHpm(resolved);
   const transport = httpTransport(resolved, hpm, pool.all);
+  const inFlight = new InFlight();
   const context: Context = {
     options: resolved,
     pool,
@@ -67,18 +70,19 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
     trace: resolved.trace ? compileTrace(resolved.trace) : null,
     rewrite: compileRewrite(resolved),
     events,
-    inFlight: new Set(),
+    inFlight,
     noteBug: bugNotices(log),
   };
   let requests = 0;
-  const closing = new Closing(context);
 
   /** One request: the path filter first, for what it leaves out is not ours. */
   function proxyRequest(req: Request, res: Response, next: NextFunction): void {
     hpm.route(req, res, next, (routeError, path) => {
       requests++;
       const { exchange, idError } = open(req, res);
-      const error = closing.begun ? noBackend('the proxy is closing', 0) : (routeError ?? idError);
+      const error = inFlight.closing
+        ? noBackend('the proxy is closing', 0)
+        : (routeError ?? idError);
       function begin(): void {
         const forward = new Forward(context, req, res, next, exchange);
         if (error === null) forward.start(path);
@@ -115,7 +119,7 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
       const now = performance.now();
       return {
         transport: transport.name,
-        inFlight: context.inFlight.size,
+        inFlight: inFlight.size,
         requests,
         retries: context.retries.count,
         budget: budget && { left: budget.left(now) },
@@ -123,27 +127,11 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
       };
     },
     drain: (url: string | URL) => pool.drain(url),
-    close: (graceMs = 10_000) => closing.close(graceMs),
+    async close(graceMs = 10_000): Promise<void> {
+      await inFlight.end(graceMs);
+      transport.close();
+    },
   });
-}
-
-/** The end of a proxy: new requests are refused, those in flight get a grace period. */
-class Closing {
-  begun = false;
-
-  constructor(private readonly context: Context) {}
-
-  async close(graceMs: number): Promise<void> {
-    const { inFlight, transport, events } = this.context;
-    this.begun = true;
-    const cutAll = (): void => {
-      for (const forward of inFlight) forward.cut();
-    };
-    const timer = setTimeout(cutAll, Math.min(Math.max(0, graceMs || 0), 2 ** 31 - 1));
-    while (inFlight.size > 0) await once(events, 'done');
-    clearTimeout(timer);
-    transport.close();
-  }
 }
 
 /** Each change of a breaker's state is an event, and a line in the log. */

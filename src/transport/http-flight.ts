@@ -26,7 +26,7 @@ export class HttpFlight implements Flight {
   #clientRequest: ClientRequest | undefined;
   #clientResponse: IncomingMessage | undefined;
   #connectTimer: NodeJS.Timeout | undefined;
-  #connected = false;
+  connected = false;
   #bytesBefore = 0;
   #over = false;
 
@@ -49,10 +49,11 @@ export class HttpFlight implements Flight {
   pipe(): void {
     if (this.#over) return;
     if (this.attempt.body === null) this.#finish();
-    else if (this.#connected) this.#startBody();
+    else if (this.connected) this.#startBody();
   }
 
   abort(): void {
+    if (this.#over) return;
     this.#over = true;
     this.#end();
     for (const listener of this.#onAbort) listener();
@@ -64,8 +65,9 @@ export class HttpFlight implements Flight {
     try {
       run();
     } catch (thrown) {
-      this.#clientRequest?.destroy();
-      this.fail(hookError(hook, thrown));
+      const error = hookError(hook, thrown);
+      if (this.fail(error)) this.#clientRequest?.destroy();
+      else this.events.onBug(error);
       return false;
     }
     return true;
@@ -133,11 +135,11 @@ export class HttpFlight implements Flight {
     this.#bytesBefore = socket.bytesRead;
     const ready = socket.secureConnecting === true ? 'secureConnect' : 'connect';
     if (ready === 'connect' && !socket.connecting) {
-      this.#connected = true;
+      this.connected = true;
       return;
     }
     const onReady = (): void => {
-      this.#connected = true;
+      this.connected = true;
       clearTimeout(this.#connectTimer);
       this.#startBody();
     };
@@ -157,6 +159,10 @@ export class HttpFlight implements Flight {
       return;
     }
     const stream = body.open();
+    // node:http keeps the head for the first chunk, and a backend may want to answer the head.
+    setImmediate(() => {
+      if (!this.#over && this.#clientRequest?.headersSent === false) this.#write(Buffer.alloc(0));
+    });
     stream.on('data', (chunk: Buffer) => {
       if (this.#write(chunk)) return;
       stream.pause();
@@ -236,7 +242,7 @@ export class HttpFlight implements Flight {
       kind: 'failed',
       code,
       error,
-      connected: this.#connected,
+      connected: this.connected,
       stale:
         this.#clientRequest?.reusedSocket === true &&
         (code === 'ECONNRESET' || code === 'EPIPE') &&

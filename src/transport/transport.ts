@@ -1,5 +1,6 @@
 import type { Request, Response } from 'express';
 import type { Backend } from '../backends.js';
+import type { ProxyError } from '../errors.js';
 import type { HeaderMap } from '../headers.js';
 import type { ReplayBody } from '../replay-body.js';
 
@@ -51,6 +52,8 @@ export interface AttemptEvents {
   /** The passed body waits for the client to read, or no longer does. */
   onBackPressure(waiting: boolean): void;
   onEnd(outcome: Outcome): void;
+  /** A hook of the user that threw when all was decided; the one thing that may come after the end. */
+  onBug(error: ProxyError): void;
 }
 
 export type Outcome =
@@ -69,6 +72,8 @@ export type Outcome =
     };
 
 export interface Flight {
+  /** The connection stands, or has stood. */
+  readonly connected: boolean;
   /** Cuts the attempt. */
   abort(): void;
 }

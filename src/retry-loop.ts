@@ -1,0 +1,121 @@
+import type { Request } from 'express';
+import type { AttemptRecord } from './attempt-record.js';
+import type { Backend } from './backends.js';
+import type { Ticket } from './breaker.js';
+import type { Context } from './context.js';
+import type { Deadlines } from './deadlines.js';
+import { hookError, ProxyError } from './errors.js';
+import { tell } from './events.js';
+import type { Exchange, NoRetryReason } from './exchange.js';
+import type { OutgoingRequest } from './outgoing-request.js';
+import { type Failure, type RetryPlan, Trail, type Verdict } from './retry.js';
+
+/** A request as its retries see it. */
+export interface Retried {
+  readonly req: Request;
+  readonly exchange: Exchange;
+  readonly outgoing: OutgoingRequest;
+  readonly deadlines: Deadlines;
+  /** How many were made. */
+  readonly attempts: number;
+  send(backend: Backend, ticket: Ticket): void;
+  /** The end of it. */
+  fail(error: ProxyError): void;
+}
+
+/** The attempts of one request from the second on. Made for its first failure. */
+export class RetryLoop {
+  readonly trail = new Trail();
+  #failed: AttemptRecord | null = null;
+  #plan: RetryPlan | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  /** Tells the loop, once it runs, about the attempt that it has started. */
+  #tellLoop: ((verdict: Verdict) => void) | null = null;
+
+  constructor(
+    private readonly context: Context,
+    private readonly request: Retried,
+  ) {}
+
+  /** Answers whether all is said: another attempt is on its way, or the choice of one has failed. */
+  goOn(attempt: AttemptRecord, failure: Failure): boolean {
+    const { retries, events } = this.context;
+    const { request, trail } = this;
+    const { req, outgoing, deadlines, attempts } = request;
+    const { replayable, bodyReplayable } = outgoing;
+    const now = performance.now();
+    const requestLeftMs = deadlines.requestLeft(now);
+    const sent = { req, replayable, bodyReplayable, attempts };
+    trail.tried.add(attempt.backend);
+    let plan: RetryPlan | NoRetryReason;
+    try {
+      plan = retries.plan({ ...sent, failure, trail, requestLeftMs, now });
+    } catch (thrown) {
+      attempt.end();
+      request.fail(hookError('balance', thrown));
+      return true;
+    }
+    if (typeof plan === 'string') {
+      this.giveUp(attempt, plan);
+      return false;
+    }
+    attempt.end();
+    this.#failed = attempt;
+    const next = plan.backend?.name ?? null;
+    const { outcome } = attempt.hop!;
+    tell(events, 'retry', { ...attempt.about, outcome, next, delayMs: plan.delayMs });
+    this.#plan = plan;
+    deadlines.endAttempt(now);
+    if (this.#tellLoop !== null) this.#tellLoop('again');
+    else void retries.run(() => this.#runPlanned());
+    return true;
+  }
+
+  giveUp(attempt: AttemptRecord, noRetry: NoRetryReason): void {
+    const { exchange, outgoing } = this.request;
+    if (exchange.noRetry !== null) return; // said already, about this attempt's head
+    exchange.noRetry = noRetry;
+    if (!outgoing.replayable) return;
+    const { outcome } = attempt.hop!;
+    tell(this.context.events, 'give-up', { ...attempt.about, outcome, noRetry });
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    if (this.#plan?.backend) this.#plan.backend.leave(this.#plan.ticket);
+    this.#plan = null;
+    this.#tellLoop?.('settled');
+  }
+
+  /** One turn of the loop. */
+  #runPlanned(): Promise<Verdict> {
+    return new Promise((resolve) => {
+      const plan = this.#plan;
+      if (plan === null) return resolve('settled'); // the client has left meanwhile
+      this.#tellLoop = resolve;
+      if (plan.backend === null) {
+        this.#timer = setTimeout(() => this.#sendAfterBackoff(), plan.delayMs);
+      } else {
+        this.#plan = null;
+        this.request.send(plan.backend, plan.ticket);
+      }
+    });
+  }
+
+  #sendAfterBackoff(): void {
+    const { pool } = this.context;
+    const { request } = this;
+    this.#plan = null;
+    try {
+      const candidates = pool.candidates(performance.now(), this.trail.barred);
+      if (candidates.length === 0) {
+        this.giveUp(this.#failed!, 'no-backend');
+        throw new ProxyError('BAD_GATEWAY', { message: 'no backend may be tried any more' });
+      }
+      const backend = pool.choose(candidates, request.req);
+      request.send(backend, backend.enter());
+    } catch (thrown) {
+      request.fail(hookError('balance', thrown));
+    }
+  }
+}
