@@ -15,6 +15,7 @@ export { type Controlled, controlled, eventStream, type SlowDrip, slowDrip } fro
 export {
   atHead,
   bigBody,
+  byPath,
   closeConnection,
   dieInBody,
   type Echo,
@@ -119,4 +120,12 @@ export class Backend extends LoopbackServer {
 /** Starts a backend that does with every request what `handler` says. */
 export function startBackend(handler: Handler, options: BackendOptions = {}): Promise<Backend> {
   return new Backend(handler, options).start();
+}
+
+/** Starts a backend for each handler. */
+export function startBackends<Handlers extends Handler[]>(
+  ...handlers: Handlers
+): Promise<{ [Index in keyof Handlers]: Backend }> {
+  const starting = handlers.map((handler) => startBackend(handler));
+  return Promise.all(starting) as Promise<{ [Index in keyof Handlers]: Backend }>;
 }

@@ -99,6 +99,15 @@ export function hang(): Handler {
   return () => {};
 }
 
+/** Does what stands beside the request's path, query and all. */
+export function byPath(routes: Record<string, Handler>): Handler {
+  return (request, response, body) => {
+    const handler = routes[request.url ?? ''];
+    if (!handler) throw new Error(`the backend has no route for ${request.url}`);
+    return handler(request, response, body);
+  };
+}
+
 /** Does as `handler` says, but not before `held` has resolved (see `gate()`). */
 export function heldUntil(held: Promise<unknown>, handler: Handler): Handler {
   return async (request, response, body) => {

@@ -72,6 +72,12 @@ export async function once<Args extends unknown[] = unknown[]>(
   }
 }
 
+/** For a test that is about a time limit only: so long nothing has happened, and nothing should. */
+export function timePasses(ms: number): Promise<void> {
+  const begun = performance.now();
+  return until(() => performance.now() - begun >= ms, `${ms} ms`, ms + 5000);
+}
+
 /** A gate that a test opens when it wants: `heldUntil(gate.opened, reply(200))`. */
 export interface Gate {
   readonly opened: Promise<void>;

@@ -1,0 +1,168 @@
+import { describe, expect, it } from '@jest/globals';
+import express from 'express';
+import { reply, startBackend } from './support/backend.js';
+import { get, type MountOptions, quietProxy, startProxy, startProxyWith } from './support/proxy.js';
+import { sendRaw } from './support/raw.js';
+
+/** What an outer proxy, or a liar, says about the client. */
+const CLAIMS = {
+  Host: 'shop.example',
+  Forwarded: 'for=10.9.9.9',
+  'X-Real-IP': '10.9.9.9',
+  'X-Forwarded-For': '10.9.9.9',
+  'X-Forwarded-Proto': 'https',
+  'X-Forwarded-Host': 'claimed.example',
+  'X-Forwarded-Port': '444',
+  'X-Forwarded-Prefix': '/claimed',
+};
+
+const TRUTH = {
+  host: 'shop.example',
+  'x-forwarded-for': '127.0.0.1',
+  'x-forwarded-proto': 'http',
+  'x-forwarded-host': 'shop.example',
+  'x-forwarded-prefix': '/api',
+};
+
+const KEPT = {
+  host: 'shop.example',
+  forwarded: 'for=10.9.9.9',
+  'x-real-ip': '10.9.9.9',
+  'x-forwarded-for': '10.9.9.9, 127.0.0.1',
+  'x-forwarded-proto': 'https',
+  'x-forwarded-host': 'claimed.example',
+  'x-forwarded-port': '444',
+};
+
+/** The headers that say who the client is, as the backend gets them from a proxy at `/api`. */
+async function forwarded(
+  claims: Record<string, string>,
+  options: MountOptions & { xfwd?: boolean } = {},
+): Promise<Record<string, unknown>> {
+  const { xfwd = true, ...mounted } = options;
+  const backend = await startBackend(reply(200));
+  const { url } = await startProxyWith(
+    { target: backend.url, xfwd },
+    { mount: '/api', ...mounted },
+  );
+  await get(`${url}/api/orders`, { headers: claims });
+  const about = /^(host|forwarded|x-real-ip|x-forwarded-.*)$/;
+  const headers = Object.entries(backend.received[0]?.headers ?? {});
+  return Object.fromEntries(headers.filter(([name]) => about.test(name)));
+}
+
+describe('X-Forwarded-*', () => {
+  it('tell who the client is, what it called, and where the proxy is mounted', async () => {
+    expect(await forwarded({ Host: 'shop.example' })).toEqual(TRUTH);
+  });
+
+  it.each([undefined, false, '10.0.0.0/8'])(
+    'replace what an untrusted peer claims (trust proxy %s)',
+    async (trustProxy) => {
+      const options = trustProxy === undefined ? {} : { trustProxy };
+      expect(await forwarded(CLAIMS, options)).toEqual(TRUTH);
+    },
+  );
+
+  it.each([true, 'loopback', 1])(
+    'append to, or keep, what a trusted peer claims (trust proxy %s)',
+    async (trustProxy) => {
+      const { 'x-forwarded-prefix': prefix, ...others } = await forwarded(CLAIMS, { trustProxy });
+
+      expect(others).toEqual(KEPT);
+      expect(prefix).toMatch(/\/api$/);
+    },
+  );
+
+  it('come from a trusted peer that claims nothing as from any other', async () => {
+    expect(await forwarded({ Host: 'shop.example' }, { trustProxy: true })).toEqual(TRUTH);
+  });
+
+  it('keep a chain of a trusted peer in its order', async () => {
+    const headers = { Host: 'shop.example', 'X-Forwarded-For': '10.1.1.1, 10.2.2.2' };
+
+    const { 'x-forwarded-for': chain } = await forwarded(headers, { trustProxy: true });
+
+    expect(chain).toBe('10.1.1.1, 10.2.2.2, 127.0.0.1');
+  });
+
+  it('are none, and none is taken away, with xfwd: false', async () => {
+    const claimed = Object.entries(CLAIMS).map(([name, value]) => [name.toLowerCase(), value]);
+
+    expect(await forwarded(CLAIMS, { xfwd: false })).toEqual(Object.fromEntries(claimed));
+    expect(await forwarded({ Host: 'shop.example' }, { xfwd: false })).toEqual({
+      host: 'shop.example',
+    });
+  });
+
+  it('have no prefix at the root of the app', async () => {
+    expect(await forwarded(CLAIMS, { mount: '/' })).not.toHaveProperty('x-forwarded-prefix');
+  });
+
+  it('have the whole prefix of nested routers', async () => {
+    const backend = await startBackend(reply(200));
+    const { url } = await startProxy((app) => {
+      const router = express.Router().use('/v1', quietProxy({ target: backend.url }));
+      app.use('/tenants/:tenant', router);
+    });
+
+    await get(`${url}/tenants/7/v1/orders?a=1`);
+
+    expect(backend.received[0]?.url).toBe('/orders?a=1');
+    expect(backend.received[0]?.headers['x-forwarded-prefix']).toBe('/tenants/7/v1');
+  });
+
+  it('have no host where an HTTP/1.0 client names none', async () => {
+    const backend = await startBackend(reply(200));
+    const { port } = await startProxyWith({ target: backend.url });
+
+    await sendRaw(port, 'GET / HTTP/1.0\r\nX-Forwarded-Host: claimed.example\r\n\r\n');
+
+    expect(backend.received).toHaveLength(1);
+    expect(backend.received[0]?.headers).not.toHaveProperty('x-forwarded-host');
+  });
+});
+
+describe('Via', () => {
+  it('is not sent unless it has a name', async () => {
+    const backend = await startBackend(reply(200));
+    const { url } = await startProxyWith({ target: backend.url });
+
+    await get(url);
+
+    expect(backend.received[0]?.headers).not.toHaveProperty('via');
+  });
+
+  it('is appended to, with the version in which the client has asked', async () => {
+    const backend = await startBackend(reply(200));
+    const { port } = await startProxyWith({ target: backend.url, via: 'edge-1' });
+
+    await sendRaw(port, 'GET / HTTP/1.1\r\nHost: h\r\n\r\n');
+    await sendRaw(port, 'GET / HTTP/1.1\r\nHost: h\r\nVia: 1.0 a\r\nVia: 1.1 edge-2 (x)\r\n\r\n');
+
+    const sent = backend.received.map(({ headers }) => headers.via);
+    expect(sent).toEqual(['1.1 edge-1', '1.0 a, 1.1 edge-2 (x), 1.1 edge-1']);
+  });
+
+  it('that bears the own name already is a loop', async () => {
+    const backend = await startBackend(reply(200));
+    const { url } = await startProxyWith({ target: backend.url, via: 'edge-1' });
+
+    const response = await get(url, { headers: { Via: '1.1 a, 1.1 Edge-1 (comment)' } });
+
+    expect(response.status).toBe(508);
+    expect(JSON.parse(response.text)).toMatchObject({ status: 508, code: 'LOOP' });
+    expect(backend.started).toBe(0);
+  });
+
+  it('ends a proxy that is its own target at the second round', async () => {
+    const { url, app } = await startProxy(() => {});
+    const proxy = quietProxy({ target: url, via: 'edge-1', retry: false });
+    app.use(proxy);
+
+    const response = await get(url);
+
+    expect(response.status).toBe(508);
+    expect(proxy.status().requests).toBe(2);
+  });
+});

@@ -1,0 +1,206 @@
+import { describe, expect, it } from '@jest/globals';
+import type { NextFunction, Request, Response } from 'express';
+import { ProxyError, type TinyProxyOptions } from '../src/index.js';
+import { reply, startBackend } from './support/backend.js';
+import { get, quietProxy, startProxy, startProxyWith } from './support/proxy.js';
+import { refusedUrl } from './support/raw.js';
+import { until } from './support/wait.js';
+
+type Options = Omit<TinyProxyOptions, 'target'>;
+
+const bug = new RangeError('the hook’s own bug');
+
+function throwBug(): never {
+  throw bug;
+}
+
+/** Every hook, and how often the backend may be reached before it runs. */
+const HOOKS: [name: string, options: Options, mostStarted: number][] = [
+  ['pathFilter', { pathFilter: throwBug }, 0],
+  ['pathRewrite', { pathRewrite: throwBug }, 0],
+  ['pathRewrite', { pathRewrite: async () => throwBug() }, 0],
+  ['retry.replayable', { retry: { replayable: throwBug } }, 0],
+  ['trace.generate', { trace: { generate: throwBug } }, 0],
+  ['director', { director: throwBug }, 0],
+  ['on.start', { on: { start: throwBug } }, 0],
+  ['on.proxyReq', { on: { proxyReq: throwBug } }, 0],
+  ['on.proxyReq', { plugins: [(server) => server.on('proxyReq', throwBug)] }, 0],
+  ['isFailure', { isFailure: throwBug }, 1],
+  ['on.proxyRes', { on: { proxyRes: throwBug } }, 1],
+  ['modifyResponse', { modifyResponse: throwBug }, 1],
+];
+
+describe('a hook that throws', () => {
+  it.each(HOOKS)('is a 500, named in the log, not retried, not counted: %s', async (...row) => {
+    const [name, options, mostStarted] = row;
+    const backend = await startBackend(reply(200, 'secret', { 'X-Secret': '1' }));
+    const { url, proxy, log } = await startProxyWith(
+      { target: backend.url, ...options },
+      { captureLog: true },
+    );
+
+    const response = await get(url);
+
+    expect(response.status).toBe(500);
+    expect(JSON.parse(response.text)).toMatchObject({ status: 500, code: 'HOOK_FAILED' });
+    expect(response.text).not.toMatch(/secret|own bug/);
+    expect(response.headers).not.toHaveProperty('x-secret');
+    expect(backend.started).toBeLessThanOrEqual(mostStarted);
+    await until(() => proxy.status().inFlight === 0);
+    expect(proxy.status()).toMatchObject({
+      retries: 0,
+      backends: [{ failures: 0, consecutiveFailures: 0, inFlight: 0 }],
+    });
+    const notice = log.find((line) => line.includes('HOOK_FAILED')) ?? '';
+    expect(notice).toContain(name);
+    expect(notice).toContain('RangeError: the hook');
+  });
+
+  it.each(HOOKS)('leaves the cause in the ProxyError that the app gets: %s', async (...row) => {
+    const [, options] = row;
+    const backend = await startBackend(reply(200));
+    const errors: unknown[] = [];
+    const { url } = await startProxy((app) => {
+      app.use(quietProxy({ target: backend.url, errors: 'next', ...options }));
+      app.use((error: unknown, _req: Request, res: Response, _next: NextFunction) => {
+        errors.push(error);
+        res.status(500).send('the app’s');
+      });
+    });
+
+    expect((await get(url)).text).toBe('the app’s');
+
+    expect(errors).toHaveLength(1);
+    expect(errors[0]).toBeInstanceOf(ProxyError);
+    expect(errors[0]).toMatchObject({ code: 'HOOK_FAILED', status: 500 });
+    expect((errors[0] as ProxyError).cause).toBe(bug);
+  });
+
+  it.each([['a string'], [null], [undefined], [{ odd: true }]])(
+    'may throw anything: %s',
+    async (thrown) => {
+      const rejected: Options[] = [
+        {
+          director() {
+            throw thrown;
+          },
+        },
+        { pathRewrite: () => Promise.reject(thrown) as Promise<string> },
+      ];
+      for (const options of rejected) {
+        const backend = await startBackend(reply(200));
+        const { url } = await startProxyWith({ target: backend.url, ...options });
+
+        expect((await get(url)).status).toBe(500);
+        expect(backend.started).toBe(0);
+      }
+    },
+  );
+
+  it('with a ProxyError of the user’s has decided what the client gets', async () => {
+    const backend = await startBackend(reply(200));
+    const { url, proxy } = await startProxyWith({
+      target: backend.url,
+      director() {
+        throw new ProxyError('NOT_NOW', { status: 425 });
+      },
+    });
+
+    const response = await get(url);
+
+    expect(response.status).toBe(425);
+    expect(JSON.parse(response.text)).toMatchObject({ status: 425, code: 'NOT_NOW' });
+    expect(proxy.status().backends[0]?.failures).toBe(0);
+  });
+});
+
+describe('a hook that leaves what cannot be sent', () => {
+  it.each<[string, Options]>([
+    [
+      'a header name in director',
+      { director: ({ headers }) => Object.assign(headers, { 'a b': '1' }) },
+    ],
+    ['a value in director', { director: ({ headers }) => Object.assign(headers, { a: 'x\r\ny' }) }],
+    [
+      'a status in modifyResponse',
+      {
+        modifyResponse(response) {
+          response.status = 1000;
+        },
+      },
+    ],
+    [
+      'a value in modifyResponse',
+      { modifyResponse: ({ headers }) => Object.assign(headers, { a: 'x\0' }) },
+    ],
+    [
+      'a name in modifyResponse',
+      { modifyResponse: ({ headers }) => Object.assign(headers, { ä: '1' }) },
+    ],
+    [
+      'a value in on.proxyReq',
+      { on: { proxyReq: (proxyReq) => void proxyReq.setHeader('a', 'x\r\ny') } },
+    ],
+    [
+      'a value in on.proxyRes',
+      { on: { proxyRes: ({ headers }) => void Object.assign(headers, { a: 'x\r\ny' }) } },
+    ],
+    [
+      'a name in on.proxyRes',
+      { on: { proxyRes: ({ headers }) => void Object.assign(headers, { 'a b': '1' }) } },
+    ],
+    [
+      'a status in on.proxyRes',
+      {
+        on: {
+          proxyRes(proxyRes) {
+            proxyRes.statusCode = 77;
+          },
+        },
+      },
+    ],
+    ['an id', { trace: { generate: () => 'no id\n' } }],
+  ])('is a 500, too: %s', async (_name, options) => {
+    const backend = await startBackend(reply(200));
+    const { url, proxy } = await startProxyWith({ target: backend.url, ...options });
+
+    const response = await get(url);
+
+    expect(response.status).toBe(500);
+    expect(JSON.parse(response.text)).toMatchObject({ code: 'HOOK_FAILED' });
+    await until(() => proxy.status().inFlight === 0);
+    expect(proxy.status().backends[0]).toMatchObject({ failures: 0, inFlight: 0 });
+  });
+});
+
+describe('a hook that fails when all is decided', () => {
+  it('is still a 500: on.error', async () => {
+    const target = await refusedUrl();
+    const { url, proxy, log } = await startProxyWith(
+      { target, retry: false, on: { error: throwBug } },
+      { captureLog: true },
+    );
+
+    const response = await get(url);
+
+    expect(response.status).toBe(500);
+    expect(JSON.parse(response.text)).toMatchObject({ code: 'HOOK_FAILED' });
+    expect(proxy.status().inFlight).toBe(0);
+    expect(log.join()).toContain('the hook');
+  });
+
+  it('does not break the response: on.end', async () => {
+    const backend = await startBackend(reply(200, 'whole'));
+    const { url, proxy, log } = await startProxyWith(
+      { target: backend.url, on: { end: throwBug } },
+      { captureLog: true },
+    );
+
+    for (let i = 0; i < 2; i += 1) {
+      expect(await get(url)).toMatchObject({ status: 200, text: 'whole', aborted: false });
+    }
+
+    expect(proxy.status().backends[0]).toMatchObject({ failures: 0, inFlight: 0 });
+    expect(log.join()).toContain('the hook');
+  });
+});
