@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import morgan from 'morgan';
 import { exchangeOf, type Hop } from './exchange.js';
-import type { LogFormat, LogOptions, LogStream } from './options.js';
+import type { LogFormat, LogOptions } from './options.js';
 import { resolveLog } from './validate-options.js';
 
 /** What is not a request's line: a breaker that has changed its state, a hook that threw. */
@@ -44,14 +44,20 @@ export function accessLog(
 
 export function createLog(options: LogOptions & { format: LogFormat }): AccessLog {
   registerTokens();
-  const stream: LogStream = options.stream ?? process.stdout;
-  const { skip } = options;
+  const { format, stream = process.stdout, skip } = options;
+  const line = formatter(format);
   const logger = morgan<IncomingMessage, ServerResponse>(
-    FORMATS[options.format] ?? (options.format as never),
-    {
-      stream: stream as morgan.StreamOptions,
-      ...(skip === undefined ? {} : { skip }),
+    function lineAtEnd(tokens, req, res) {
+      if (res.writableFinished || res.closed)
+        return skip?.(req, res) ? null : line(tokens, req, res);
+      // morgan hears a reset from the socket, before the response's 'close' has told anybody.
+      res.once('close', () => {
+        const late = lineAtEnd(tokens, req, res);
+        if (late != null) stream.write(`${late}\n`);
+      });
+      return null;
     },
+    { stream: stream as morgan.StreamOptions },
   );
   const notice = options.format === 'json' ? jsonNotice : textNotice;
   return {
@@ -68,6 +74,13 @@ export function createLog(options: LogOptions & { format: LogFormat }): AccessLo
 }
 
 function ignoreNext(): void {}
+
+/** One of ours, or what morgan would make of it: a name, or a format string. */
+function formatter(format: LogFormat): Formatter {
+  const named = (morgan as unknown as Record<string, unknown>)[format];
+  const known = FORMATS[format] ?? (Object.hasOwn(morgan, format) ? named : undefined) ?? format;
+  return typeof known === 'function' ? (known as Formatter) : morgan.compile(String(known));
+}
 
 let registered = false;
 
@@ -95,7 +108,7 @@ function statusOf(req: IncomingMessage, res: ServerResponse): number | null {
   return left ? 499 : null;
 }
 
-const FORMATS: Record<string, Formatter> = {
+const FORMATS: Partial<Record<string, Formatter>> = {
   text(tokens, req, res) {
     return [
       tokens['remote-addr']!(req, res) ?? '-',
