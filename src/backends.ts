@@ -1,6 +1,6 @@
 import type { Request } from 'express';
 import { Breaker, type BreakerChange, type BreakerState, type Ticket } from './breaker.js';
-import { hookError, ProxyError } from './errors.js';
+import { atOnce, hookError, ProxyError } from './errors.js';
 import type { BalanceFunction, Candidate, ResolvedOptions } from './options.js';
 import type { BasePath } from './request-target.js';
 
@@ -228,7 +228,7 @@ function byFunction(balance: BalanceFunction): Balance {
     }));
     let chosen: Candidate;
     try {
-      chosen = balance(req, views);
+      chosen = atOnce(balance(req, views));
     } catch (thrown) {
       const { message } = hookError('balance', thrown);
       throw new ProxyError('BALANCE_FAILED', { message, cause: thrown });

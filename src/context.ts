@@ -1,10 +1,12 @@
+import type { AccessLog } from './access-log.js';
 import type { BackendPool } from './backends.js';
-import type { ProxyError } from './errors.js';
 import type { ProxyEvents } from './events.js';
+import type { Hpm } from './hpm.js';
 import type { InFlight } from './in-flight.js';
 import type { ResolvedOptions } from './options.js';
 import type { KeptBytes } from './replay-body.js';
 import type { Retries } from './retry.js';
+import type { RetryBudget } from './retry-budget.js';
 import type { Rewrite } from './rewrite.js';
 import type { Trace } from './tracing.js';
 import type { Transport } from './transport/transport.js';
@@ -20,6 +22,7 @@ export interface Context {
   readonly rewrite: Rewrite | null;
   readonly events: ProxyEvents;
   readonly inFlight: InFlight;
-  /** A line about an error that somebody must mend. */
-  noteBug(error: ProxyError): void;
+  readonly hpm: Hpm;
+  readonly budget: RetryBudget | null;
+  readonly log: AccessLog | null;
 }

@@ -57,6 +57,24 @@ export class ProxyError extends Error {
   }
 }
 
+/** The ones that somebody must mend. */
+export const BUGS: ReadonlySet<string> = new Set([
+  'HOOK_FAILED',
+  'BALANCE_FAILED',
+  'BODY_CONSUMED',
+]);
+
+/**
+ * What a hook has answered. Nobody waits for a promise, and its rejection would end the process.
+ *
+ * @throws {TypeError} for a promise.
+ */
+export function atOnce<T>(answer: T): T {
+  if (!types.isPromise(answer)) return answer;
+  answer.catch(() => {});
+  throw new TypeError('it must not be async: its answer is needed at once');
+}
+
 /** A hook of the user that threw a ProxyError has spoken; anything else is a bug in the hook. */
 export function hookError(hook: string, thrown: unknown): ProxyError {
   if (thrown instanceof ProxyError) return thrown;

@@ -4,7 +4,7 @@ import type { Backend } from './backends.js';
 import type { Ticket } from './breaker.js';
 import type { Context } from './context.js';
 import { Deadlines, type Expired } from './deadlines.js';
-import { badRequest, hookError, isNativeError, noBackend, ProxyError } from './errors.js';
+import { atOnce, BUGS, badRequest, hookError, noBackend, ProxyError } from './errors.js';
 import { tell } from './events.js';
 import type { Exchange } from './exchange.js';
 import { OutgoingRequest } from './outgoing-request.js';
@@ -88,8 +88,8 @@ export class Forward implements AttemptEvents, Retried {
     }
   }
 
-  onInformational(status: number, { link }: Head['headers']): void {
-    if (status === 103 && link !== undefined) writeEarlyHints(this.res, link);
+  onInformational(status: number, headers: Head['headers']): void {
+    if (status === 103) writeEarlyHints(this.req, this.res, headers);
   }
 
   onHead(head: Head): 'pass' | 'drop' {
@@ -99,7 +99,7 @@ export class Forward implements AttemptEvents, Retried {
     // Somebody else has answered: a timeout middleware, say.
     if (this.res.headersSent) return this.#drop(attempt);
     try {
-      if (isFailure(head.status)) {
+      if (atOnce(isFailure(head.status))) {
         attempt.countFailure(`status ${head.status}`);
         if (asksForRest(head.headers['retry-after'])) this.#loop.trail.barred.add(attempt.backend);
         if (this.#retry(attempt, SENT)) return 'drop';
@@ -269,10 +269,11 @@ export class Forward implements AttemptEvents, Retried {
   fail(failure: ProxyError): void {
     const { req, res, exchange, context } = this;
     this.#finish();
-    const error = this.#tellHooks(failure);
+    const backend = this.#attempt?.backend ?? null;
+    const error = context.transport.reportError(failure, req, res, backend);
     error.requestId = exchange.id;
     error.hops = exchange.hops;
-    context.noteBug(error);
+    this.onBug(error);
     if (this.#committedAt > 0) return this.cut();
     if (res.headersSent) return;
     // The rest of a body that has stopped coming would be waited for before the next request.
@@ -281,21 +282,10 @@ export class Forward implements AttemptEvents, Retried {
     else exchange.bytes += respond(req, res, error);
   }
 
-  /** `on.error`; where it has a bug, that is the error from then on. */
-  #tellHooks(error: ProxyError): ProxyError {
-    const reported = isNativeError(error.cause) ? error.cause : error;
-    const backend = this.#attempt?.backend ?? null;
-    try {
-      this.context.transport.reportError(reported, this.req, this.res, backend);
-      return error;
-    } catch (thrown) {
-      return hookError('on.error', thrown);
-    }
-  }
-
-  onBug(error: ProxyError): void {
-    error.requestId = this.exchange.id;
-    this.context.noteBug(error);
+  /** Errors that somebody must mend get a line of their own: the client is not told the cause. */
+  onBug({ code, message }: ProxyError): void {
+    const { id: requestId } = this.exchange;
+    if (BUGS.has(code)) this.context.log?.note({ event: code, requestId, message });
   }
 
   /** Never a clean end of a truncated body. */

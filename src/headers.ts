@@ -136,8 +136,9 @@ export function setForwarded(out: HeaderMap, req: Request): void {
 export function invalidResponse(
   status: number,
   reason: string,
-  { headers, rawHeaders }: IncomingMessage,
+  { headers, rawHeaders, httpVersion, httpVersionMajor }: IncomingMessage,
 ): string | null {
+  if (httpVersionMajor !== 1) return `HTTP/${httpVersion} on an HTTP/1 connection`;
   if (status < 200 || status > 599) return `status ${status}`;
   if (!isFieldValue(reason)) return 'a control byte in the reason phrase';
   if (tooManyFields(rawHeaders)) return '1000 header fields or more';

@@ -2,6 +2,8 @@
 export class InFlight {
   readonly #requests = new Set<{ cut(): void }>();
   readonly #waiting: (() => void)[] = [];
+  /** Ever. */
+  total = 0;
   /** New requests are refused. */
   closing = false;
 
@@ -10,6 +12,7 @@ export class InFlight {
   }
 
   enter(request: { cut(): void }): void {
+    this.total++;
     this.#requests.add(request);
   }
 

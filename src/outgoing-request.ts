@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express';
 import type { Backend } from './backends.js';
 import type { Context } from './context.js';
-import { hookError, ProxyError } from './errors.js';
+import { atOnce, hookError, ProxyError } from './errors.js';
 import { checkedHeaders, forwardableHeaders, type HeaderMap, setForwarded } from './headers.js';
 import type { ResolvedOptions } from './options.js';
 import { parsedBody, wasRead } from './parsed-body.js';
@@ -33,7 +33,7 @@ export class OutgoingRequest {
     addOwnHeaders(headers, options);
     if (trace !== null) headers[trace.name] = id;
     try {
-      this.replayable = retries.isReplayable(req);
+      this.replayable = atOnce(retries.isReplayable(req));
     } catch (thrown) {
       throw hookError('retry.replayable', thrown);
     }
@@ -63,7 +63,7 @@ export class OutgoingRequest {
       const outgoing = Object.defineProperty({ backend: backend.name, path, headers }, 'backend', {
         writable: false,
       });
-      director(outgoing, req);
+      atOnce(director(outgoing, req));
       path = outgoing.path;
       headers = checkedHeaders(outgoing.headers, this.#headers['content-length']);
       checkPath(base, path);

@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { Request, Response } from 'express';
-import { type ProxyError, problem } from './errors.js';
+import { atOnce, type ProxyError, problem } from './errors.js';
 import { checkedHeaders, type HeaderMap, joinField } from './headers.js';
 import type { ResolvedOptions } from './options.js';
 import type { Trace } from './tracing.js';
@@ -17,7 +17,7 @@ type ModifyResponse = NonNullable<ResolvedOptions['modifyResponse']>;
  */
 export function modifyHead(modifyResponse: ModifyResponse, head: Head, req: Request): void {
   const response = { status: head.status, headers: { ...head.headers } };
-  modifyResponse(response, req);
+  atOnce(modifyResponse(response, req));
   setHead(head, response.status, response.headers);
 }
 
@@ -70,11 +70,14 @@ function asWritten(headers: HeaderMap, rawHeaders: readonly string[]): HeaderMap
   );
 }
 
-/** RFC 8297. Node joins repeated fields, and takes a list only as one; "<" begins a link (RFC 8288 3). */
-export function writeEarlyHints(res: Response, link: string | string[]): void {
-  if (res.headersSent) return;
+/** RFC 8297, and never to HTTP/1.0, which would take it for the answer (RFC 9110 15.2). */
+export function writeEarlyHints(req: Request, res: Response, headers: HeaderMap): void {
+  const { link, ...others } = headers;
+  if (link === undefined || res.headersSent || req.httpVersion === '1.0') return;
   try {
-    res.writeEarlyHints({ link: [link].flat().flatMap((one) => one.split(/,\s*(?=<)/)) });
+    // Node joins repeated fields, and takes a list only as one; "<" begins a link (RFC 8288 3).
+    const links = [link].flat().flatMap((one) => one.split(/,\s*(?=<)/));
+    res.writeEarlyHints({ ...(others as Record<string, string>), link: links });
   } catch {
     // Only for a link of a shape that Node does not take; a hint may be left out (RFC 8297 2).
   }

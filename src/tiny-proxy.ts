@@ -1,15 +1,15 @@
 import { EventEmitter } from 'node:events';
-import express, { type NextFunction, type Request, type Response, type Router } from 'express';
+import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
 import { type AccessLog, createLog, registerTokens } from './access-log.js';
 import { BackendPool, type BackendStatus, type OnBreakerChange } from './backends.js';
 import type { Context } from './context.js';
-import { noBackend, type ProxyError } from './errors.js';
+import { hookError, noBackend, type ProxyError } from './errors.js';
 import { type ProxyEvents, type TinyProxyEvents, tell } from './events.js';
 import { Exchange, recordExchange } from './exchange.js';
 import { Forward } from './forward.js';
 import { createHpm } from './hpm.js';
 import { InFlight } from './in-flight.js';
-import type { TinyProxyOptions } from './options.js';
+import type { ResolvedOptions, TinyProxyOptions } from './options.js';
 import { KeptBytes } from './replay-body.js';
 import { Retries } from './retry.js';
 import { RetryBudget } from './retry-budget.js';
@@ -51,68 +51,9 @@ export interface TinyProxy extends Router {
  * @throws {TypeError} that names a wrong option, its value and a right one.
  */
 export function tinyProxy(options: TinyProxyOptions): TinyProxy {
-  const resolved = resolveOptions(options);
-  registerTokens(); // for the app's own morgan, too
-  const log = resolved.log ? createLog(resolved.log) : null;
-  const events: ProxyEvents = new EventEmitter();
-  const pool = new BackendPool(resolved, breakerNotices(events, log));
-  const { retry } = resolved;
-  const budget = retry?.budget ? new RetryBudget(retry.budget) : null;
-  const hpm = createHpm(resolved);
-  const transport = httpTransport(resolved, hpm, pool.all);
-  const inFlight = new InFlight();
-  const context: Context = {
-    options: resolved,
-    pool,
-    retries: new Retries(retry, pool, budget),
-    keptBytes: new KeptBytes(retry?.maxTotalBytes ?? 0),
-    transport,
-    trace: resolved.trace ? compileTrace(resolved.trace) : null,
-    rewrite: compileRewrite(resolved),
-    events,
-    inFlight,
-    noteBug: bugNotices(log),
-  };
-  let requests = 0;
-
-  /** One request: the path filter first, for what it leaves out is not ours. */
-  function proxyRequest(req: Request, res: Response, next: NextFunction): void {
-    hpm.route(req, res, next, (routeError, path) => {
-      requests++;
-      const { exchange, idError } = open(req, res);
-      const error = inFlight.closing
-        ? noBackend('the proxy is closing', 0)
-        : (routeError ?? idError);
-      function begin(): void {
-        const forward = new Forward(context, req, res, next, exchange);
-        if (error === null) forward.start(path);
-        else forward.fail(error);
-      }
-      // A pipelined request waits for its turn, as RFC 9112 9.3.2 allows: of a response that has no
-      // socket yet, Node does not tell when its client leaves.
-      if (res.socket === null) res.once('socket', begin);
-      else begin();
-    });
-  }
-
-  /** Its id, its record and its line in the log. */
-  function open(req: Request, res: Response): { exchange: Exchange; idError: ProxyError | null } {
-    let id = isRequestId(req.id) ? req.id : '';
-    let idError: ProxyError | null = null;
-    try {
-      if (context.trace !== null) id = assignRequestId(req, res, context.trace);
-    } catch (thrown) {
-      idError = thrown as ProxyError;
-    }
-    req.hops ??= [];
-    const exchange = new Exchange(id, req.hops);
-    recordExchange(req, exchange);
-    budget?.deposit(exchange.startedAt);
-    log?.record(req, res);
-    return { exchange, idError };
-  }
-
-  const router = express.Router().use(proxyRequest);
+  const context = createContext(resolveOptions(options));
+  const { pool, transport, inFlight, retries, budget, events } = context;
+  const router = express.Router().use(requestHandler(context));
   return Object.assign(router, {
     events,
     status(): ProxyStatus {
@@ -120,8 +61,8 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
       return {
         transport: transport.name,
         inFlight: inFlight.size,
-        requests,
-        retries: context.retries.count,
+        requests: inFlight.total,
+        retries: retries.count,
         budget: budget && { left: budget.left(now) },
         backends: pool.all.map((backend) => backend.status(now)),
       };
@@ -132,6 +73,61 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
       transport.close();
     },
   });
+}
+
+function createContext(options: ResolvedOptions): Context {
+  const { retry, trace, log: logOptions } = options;
+  registerTokens(); // for the app's own morgan, too
+  const log = logOptions ? createLog(logOptions) : null;
+  const events: ProxyEvents = new EventEmitter();
+  const pool = new BackendPool(options, breakerNotices(events, log));
+  const budget = retry?.budget ? new RetryBudget(retry.budget) : null;
+  const hpm = createHpm(options);
+  return {
+    ...{ options, pool, budget, hpm, events, log, inFlight: new InFlight() },
+    retries: new Retries(retry, pool, budget),
+    keptBytes: new KeptBytes(retry?.maxTotalBytes ?? 0),
+    transport: httpTransport(options, hpm, pool.all),
+    trace: trace ? compileTrace(trace) : null,
+    rewrite: compileRewrite(options),
+  };
+}
+
+/** What Express calls for a request: the path filter first, for what it leaves out is not ours. */
+function requestHandler(context: Context): RequestHandler {
+  return function proxyRequest(req, res, next) {
+    context.hpm.route(req, res, next, (routeError, path) => {
+      const closing = context.inFlight.closing ? noBackend('the proxy is closing', 0) : null;
+      const { exchange, idError } = openExchange(context, req, res);
+      const error = closing ?? routeError ?? idError;
+      function begin(): void {
+        const forward = new Forward(context, req, res, next, exchange);
+        if (error === null) forward.start(path);
+        else forward.fail(error);
+      }
+      // A pipelined request waits for its turn, as RFC 9112 9.3.2 allows: of a response that has no
+      // socket yet, Node does not tell when its client leaves.
+      if (res.socket === null) res.once('socket', begin);
+      else begin();
+    });
+  };
+}
+
+/** The request's id, its record and its line in the log. */
+function openExchange({ trace, budget, log }: Context, req: Request, res: Response) {
+  let id = isRequestId(req.id) ? req.id : '';
+  let idError: ProxyError | null = null;
+  try {
+    if (trace !== null) id = assignRequestId(req, res, trace);
+  } catch (thrown) {
+    idError = hookError('trace.generate', thrown);
+  }
+  req.hops ??= [];
+  const exchange = new Exchange(id, req.hops);
+  recordExchange(req, exchange);
+  budget?.deposit(exchange.startedAt);
+  log?.record(req, res);
+  return { exchange, idError };
 }
 
 /** Each change of a breaker's state is an event, and a line in the log. */
@@ -148,14 +144,5 @@ function breakerNotices(events: ProxyEvents, log: AccessLog | null): OnBreakerCh
       reset: 'breaker closed',
     }[change];
     log?.note({ event: change, backend: name, message });
-  };
-}
-
-const BUGS = new Set(['HOOK_FAILED', 'BALANCE_FAILED', 'BODY_CONSUMED']);
-
-/** Errors that somebody must mend get a line of their own: the client is not told the cause. */
-function bugNotices(log: AccessLog | null): Context['noteBug'] {
-  return function noteBug({ code, requestId, message }) {
-    if (BUGS.has(code)) log?.note({ event: code, requestId, message });
   };
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
-import { hookError } from './errors.js';
+import { atOnce, hookError } from './errors.js';
 import type { Hop } from './exchange.js';
 import type { TraceOptions } from './options.js';
 import { resolveTrace } from './validate-options.js';
@@ -62,7 +62,7 @@ export function assignRequestId(req: IncomingMessage, res: ServerResponse, trace
 function generateId(trace: Trace): string {
   let id: unknown;
   try {
-    id = trace.generate();
+    id = atOnce(trace.generate());
   } catch (thrown) {
     throw hookError('trace.generate', thrown);
   }

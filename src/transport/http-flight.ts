@@ -4,7 +4,7 @@ import { hookError } from '../errors.js';
 import { type HeaderMap, invalidResponse, passableHeaders } from '../headers.js';
 import type { Hpm } from '../hpm.js';
 import { setHead } from '../respond.js';
-import { passBody } from './pass-body.js';
+import { addTrailers, passBody } from './pass-body.js';
 import type { Attempt, AttemptEvents, Flight, Outcome } from './transport.js';
 
 /**
@@ -168,7 +168,10 @@ export class HttpFlight implements Flight {
       stream.pause();
       this.#clientRequest!.once('drain', () => stream.resume());
     });
-    stream.on('end', () => this.#finish());
+    stream.on('end', () => {
+      addTrailers(this.attempt.req, this.#clientRequest!);
+      this.#finish();
+    });
   }
 
   onResponse(response: IncomingMessage, runHooks: () => void): boolean {

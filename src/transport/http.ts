@@ -1,5 +1,6 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Backend } from '../backends.js';
+import { hookError, isNativeError } from '../errors.js';
 import type { Hpm } from '../hpm.js';
 import type { ResolvedOptions } from '../options.js';
 import { createPool, type IdlePool } from './agent.js';
@@ -47,7 +48,13 @@ export function httpTransport(
       pools.get(backend)?.dropIdle();
     },
     reportError(error, req, res, backend) {
-      report('error', error, req, res, (backend ?? all[0]!).url);
+      const reported = isNativeError(error.cause) ? error.cause : error;
+      try {
+        report('error', reported, req, res, (backend ?? all[0]!).url);
+        return error;
+      } catch (thrown) {
+        return hookError('on.error', thrown);
+      }
     },
     close() {
       for (const pool of pools.values()) pool.agent.destroy();

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, OutgoingMessage } from 'node:http';
 import type { Response } from 'express';
 import { isFieldValue } from '../headers.js';
 import type { AttemptEvents } from './transport.js';
@@ -67,9 +67,9 @@ function flusher(response: IncomingMessage, res: Response): (() => void) | null 
   return () => flush.call(res);
 }
 
-function addTrailers(response: IncomingMessage, res: Response): void {
-  const { rawTrailers } = response;
-  if (rawTrailers.length === 0 || !res.chunkedEncoding) return;
+/** Passes the trailers of one message to the other, before its end. */
+export function addTrailers({ rawTrailers }: IncomingMessage, to: OutgoingMessage): void {
+  if (rawTrailers.length === 0 || !to.chunkedEncoding) return;
   const trailers: [string, string][] = [];
   for (let i = 0; i < rawTrailers.length; i += 2) {
     const name = rawTrailers[i]!;
@@ -77,5 +77,5 @@ function addTrailers(response: IncomingMessage, res: Response): void {
     if (!NOT_IN_TRAILERS.has(name.toLowerCase()) && isFieldValue(value))
       trailers.push([name, value]);
   }
-  res.addTrailers(trailers);
+  to.addTrailers(trailers);
 }

@@ -13,8 +13,8 @@ export interface Transport {
   send(attempt: Attempt, events: AttemptEvents): Flight;
   /** Idle connections to this backend are not to be used again. */
   dropIdle(backend: Backend): void;
-  /** The exchange has ended with this error; answers whether a hook of the user has ended the response. */
-  reportError(error: Error, req: Request, res: Response, backend: Backend | null): void;
+  /** Tells `on.error`, once a request; answers the error that it has ended with, a bug there included. */
+  reportError(error: ProxyError, req: Request, res: Response, backend: Backend | null): ProxyError;
   close(): void;
 }
 
