@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import morgan from 'morgan';
+import { atOnce, hookError } from './errors.js';
 import { exchangeOf, type Hop } from './exchange.js';
 import type { LogFormat, LogOptions } from './options.js';
 import { resolveLog } from './validate-options.js';
@@ -46,10 +47,19 @@ export function createLog(options: LogOptions & { format: LogFormat }): AccessLo
   registerTokens();
   const { format, stream = process.stdout, skip } = options;
   const line = formatter(format);
+  function skips(req: IncomingMessage, res: ServerResponse): boolean {
+    try {
+      return skip !== undefined && atOnce(skip(req, res));
+    } catch (thrown) {
+      const { code, message } = hookError('log.skip', thrown);
+      note({ event: code, message });
+      return false;
+    }
+  }
   const logger = morgan<IncomingMessage, ServerResponse>(
     function lineAtEnd(tokens, req, res) {
       if (res.writableFinished || res.closed)
-        return skip?.(req, res) ? null : line(tokens, req, res);
+        return skips(req, res) ? null : line(tokens, req, res);
       // morgan hears a reset from the socket, before the response's 'close' has told anybody.
       res.once('close', () => {
         const late = lineAtEnd(tokens, req, res);
@@ -59,7 +69,9 @@ export function createLog(options: LogOptions & { format: LogFormat }): AccessLo
     },
     { stream: stream as morgan.StreamOptions },
   );
-  const notice = options.format === 'json' ? jsonNotice : textNotice;
+  function note(what: Notice): void {
+    stream.write(`${format === 'json' ? jsonNotice(what) : textNotice(what)}\n`);
+  }
   return {
     record(req, res) {
       const marked = req as IncomingMessage & { [RECORDED]?: true };
@@ -67,9 +79,7 @@ export function createLog(options: LogOptions & { format: LogFormat }): AccessLo
       marked[RECORDED] = true;
       logger(req, res, ignoreNext);
     },
-    note(what) {
-      stream.write(`${notice(what)}\n`);
-    },
+    note,
   };
 }
 

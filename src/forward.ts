@@ -22,7 +22,7 @@ const SENT: Failure = { unsent: false, stale: false };
 /** The life of one request: its attempts, one after the other, up to the one that answers. */
 export class Forward implements AttemptEvents, Retried {
   readonly deadlines: Deadlines;
-  /** Null where it could not be made. */
+  /** There is one where there was an attempt. */
   #outgoing: OutgoingRequest | null = null;
   attempts = 0;
   #attempt: AttemptRecord | null = null;
@@ -47,11 +47,12 @@ export class Forward implements AttemptEvents, Retried {
   }
 
   /** The first attempt. A request that cannot be made, or has no backend, is answered at once. */
-  start(path: string): void {
+  begin(error: ProxyError | null, path: string): void {
     const { context, req, res, exchange } = this;
     const { pool } = context;
     if (res.closed || res.destroyed) return this.#onClose(); // it has left in a middleware before us
     try {
+      if (error !== null) throw error;
       this.#outgoing = new OutgoingRequest(context, req, exchange.id, path, {
         onWaiting: () => this.deadlines.waitForClient(performance.now()),
         onFlowing: () => this.deadlines.clientSent(performance.now()),
@@ -66,11 +67,6 @@ export class Forward implements AttemptEvents, Retried {
     }
   }
 
-  /** There is one where there was an attempt. */
-  get outgoing(): OutgoingRequest {
-    return this.#outgoing!;
-  }
-
   send(backend: Backend, ticket: Ticket): void {
     const { options, transport, events } = this.context;
     const attempt = new AttemptRecord(this.exchange, ++this.attempts, backend, ticket);
@@ -78,7 +74,7 @@ export class Forward implements AttemptEvents, Retried {
     if (events.listenerCount('attempt') > 0) tell(events, 'attempt', attempt.about);
     this.deadlines.startAttempt(options.attemptTimeout, attempt.startedAt);
     try {
-      const sent = this.outgoing.attempt(backend, attempt.number, this.res);
+      const sent = this.#outgoing!.attempt(backend, attempt.number, this.res);
       const flight = transport.send(sent, this);
       if (!attempt.over) this.#flight = flight;
     } catch (thrown) {
@@ -120,6 +116,8 @@ export class Forward implements AttemptEvents, Retried {
       hook = 'modifyResponse';
       if (options.modifyResponse) modifyHead(options.modifyResponse, head, this.req);
       if (this.res.headersSent) return this.#drop(attempt); // a hook has answered by itself
+      hook = 'a listener of the response head'; // a middleware's
+      writeHead(this.res, head, trace, options.preserveHeaderKeyCase === true);
     } catch (thrown) {
       return this.#refuse(attempt, hookError(hook, thrown));
     }
@@ -127,8 +125,7 @@ export class Forward implements AttemptEvents, Retried {
     this.#settled = true;
     this.#committedAt = performance.now();
     this.exchange.upstreamMs = attempt.hop!.ms;
-    writeHead(this.res, head, trace, options.preserveHeaderKeyCase === true);
-    this.outgoing.release();
+    this.#outgoing!.release();
     this.deadlines.startBody(this.#committedAt);
     return 'pass';
   }
@@ -204,7 +201,7 @@ export class Forward implements AttemptEvents, Retried {
   }
 
   get #loop(): RetryLoop {
-    this.#retryLoop ??= new RetryLoop(this.context, this);
+    this.#retryLoop ??= new RetryLoop(this.context, this, this.#outgoing!);
     return this.#retryLoop;
   }
 
@@ -215,7 +212,7 @@ export class Forward implements AttemptEvents, Retried {
       this.#loop.giveUp(attempt, 'deadline');
       return this.fail(new ProxyError('GATEWAY_TIMEOUT', { message: 'request timeout' }));
     }
-    const clientsTurn = expired === 'client-idle' || this.outgoing.waitingForClient;
+    const clientsTurn = expired === 'client-idle' || this.#outgoing!.waitingForClient;
     const unsent = this.#flight?.connected === false;
     this.#flight?.abort();
     if (clientsTurn) {
@@ -230,6 +227,7 @@ export class Forward implements AttemptEvents, Retried {
   /** The response is over, or its client has left. */
   #onClose(): void {
     const { context, res, exchange } = this;
+    if (!context.inFlight.leave(this)) return; // once
     const attempt = this.#attempt;
     if (!res.writableFinished && !this.#cut) {
       exchange.clientGone = true;
@@ -239,7 +237,6 @@ export class Forward implements AttemptEvents, Retried {
     this.#flight?.abort();
     attempt?.end();
     this.#finish();
-    context.inFlight.leave(this);
     if (context.events.listenerCount('done') === 0) return;
     const { id, hops, bytes, noRetry } = exchange;
     tell(context.events, 'done', {
@@ -278,8 +275,13 @@ export class Forward implements AttemptEvents, Retried {
     if (res.headersSent) return;
     // The rest of a body that has stopped coming would be waited for before the next request.
     if (error.code === 'CLIENT_TIMEOUT') res.setHeader('connection', 'close');
-    if (context.options.errors === 'next') this.next(error);
-    else exchange.bytes += respond(req, res, error);
+    if (context.options.errors === 'next') return this.next(error);
+    try {
+      exchange.bytes += respond(req, res, error);
+    } catch (thrown) {
+      this.onBug(hookError('the error response', thrown));
+      this.cut();
+    }
   }
 
   /** Errors that somebody must mend get a line of their own: the client is not told the cause. */

@@ -132,6 +132,9 @@ export function setForwarded(out: HeaderMap, req: Request): void {
   else out['x-forwarded-prefix'] = prefix;
 }
 
+/** Not for a hook to set: our framing, and a promise that Node has kept already. */
+const OURS = new Set(['content-length', 'expect']);
+
 /** What is wrong with a backend's head, or null. It is asked before anything of it is used. */
 export function invalidResponse(
   status: number,
@@ -183,7 +186,7 @@ export function checkedHeaders(headers: HeaderMap, length?: HeaderMap[string]): 
   const out: HeaderMap = {};
   for (const [written, value] of Object.entries(headers)) {
     const name = written.toLowerCase();
-    if (value === undefined || HOP_BY_HOP.has(name) || name === 'content-length') continue;
+    if (value === undefined || HOP_BY_HOP.has(name) || OURS.has(name)) continue;
     validateHeaderName(name);
     const values = Array.isArray(value) ? value : [value];
     for (const item of values) {

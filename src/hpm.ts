@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { types } from 'node:util';
 import type { NextFunction, Request, Response } from 'express';
 import {
   createProxyMiddleware,
@@ -7,7 +8,7 @@ import {
   type Plugin,
   proxyEventsPlugin,
 } from 'http-proxy-middleware';
-import { hookError, type ProxyError } from './errors.js';
+import { atOnce, hookError, type ProxyError } from './errors.js';
 import type { ResolvedOptions } from './options.js';
 
 /**
@@ -42,7 +43,7 @@ interface Ticket {
 const asTicket = (value: unknown): Ticket => value as Ticket;
 
 /** @throws {TypeError} for a `pathFilter` that mixes paths and globs. */
-export function createHpm(options: ResolvedOptions): Hpm {
+export function createHpm(options: ResolvedOptions, onBug: (error: ProxyError) => void): Hpm {
   let server: ProxyServer | undefined;
   let filterError: unknown;
   const own: Plugin = function captureServer(proxyServer) {
@@ -53,7 +54,7 @@ export function createHpm(options: ResolvedOptions): Hpm {
     target: options.targets[0]!.url.href,
     ...(pathFilter === undefined ? {} : { pathFilter: overTickets(pathFilter) }),
     ...(pathRewrite === undefined ? {} : { pathRewrite: rewriteOverTickets(pathRewrite) }),
-    ...(options.on === undefined ? {} : { on: options.on }),
+    ...(options.on === undefined ? {} : { on: watched(options.on, onBug) }),
     logger: {
       info: (...args: unknown[]) => logger?.info(...args),
       warn: (...args: unknown[]) => logger?.warn(...args),
@@ -96,6 +97,24 @@ export function createHpm(options: ResolvedOptions): Hpm {
   return { server, web, route };
 }
 
+/** An emitter does not look at what its listeners answer: a rejection would end the process. */
+function watched(on: Handlers, onBug: (error: ProxyError) => void): Handlers {
+  const entries = Object.entries(on as Record<string, (...args: unknown[]) => unknown>);
+  return Object.fromEntries(
+    entries
+      .filter(([, handler]) => handler)
+      .map(([event, handler]) => [
+        event,
+        (...args: unknown[]) => {
+          const answer = handler(...args);
+          if (types.isPromise(answer))
+            answer.catch((thrown) => onBug(hookError(`on.${event}`, thrown)));
+        },
+      ]),
+  );
+}
+
+type Handlers = NonNullable<ResolvedOptions['on']>;
 type PathFilter = NonNullable<ResolvedOptions['pathFilter']>;
 type PathRewrite = NonNullable<ResolvedOptions['pathRewrite']>;
 
@@ -103,7 +122,7 @@ function overTickets(filter: PathFilter): NonNullable<HpmOptions['pathFilter']> 
   if (typeof filter !== 'function') return filter;
   return function filterPath(pathname, ticket) {
     try {
-      return filter(pathname, asTicket(ticket).req);
+      return atOnce(filter(pathname, asTicket(ticket).req));
     } catch (thrown) {
       // http-proxy-middleware would log it and pass the request on.
       asTicket(ticket).error = hookError('pathFilter', thrown);

@@ -16,9 +16,11 @@ export class InFlight {
     this.#requests.add(request);
   }
 
-  leave(request: { cut(): void }): void {
-    this.#requests.delete(request);
+  /** Answers whether it was still here. */
+  leave(request: { cut(): void }): boolean {
+    const left = this.#requests.delete(request);
     if (this.size === 0) for (const resolve of this.#waiting.splice(0)) resolve();
+    return left;
   }
 
   /** Resolves when all are over; what is not over after `graceMs` is cut. */

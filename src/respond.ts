@@ -52,6 +52,7 @@ export function writeHead(res: Response, head: Head, trace: Trace | null, keepCa
   if (trace !== null) delete headers[trace.name]; // ours is on the response already
   // RFC 9110 8.6: never with a 204.
   if (head.status === 204) delete headers['content-length'];
+  res.removeHeader('trailer'); // of a body that the app has not made; Node throws where it cannot be
   // The app's own would frame a body that it has not made. Node takes a removal for a wish, also
   // of a field that was not there: after it, it would never chunk.
   const other = headers['content-length'] === undefined ? 'content-length' : 'transfer-encoding';
@@ -101,6 +102,7 @@ export function respond(req: Request, res: Response, error: ProxyError): number 
     'content-length': body.length,
     'cache-control': 'no-store',
   });
-  res.end(body);
+  if (req.method === 'HEAD') res.end();
+  else res.end(body);
   return req.method === 'HEAD' ? 0 : body.length;
 }

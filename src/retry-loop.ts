@@ -14,7 +14,6 @@ import { type Failure, type RetryPlan, Trail, type Verdict } from './retry.js';
 export interface Retried {
   readonly req: Request;
   readonly exchange: Exchange;
-  readonly outgoing: OutgoingRequest;
   readonly deadlines: Deadlines;
   /** How many were made. */
   readonly attempts: number;
@@ -35,14 +34,15 @@ export class RetryLoop {
   constructor(
     private readonly context: Context,
     private readonly request: Retried,
+    private readonly outgoing: OutgoingRequest,
   ) {}
 
   /** Answers whether all is said: another attempt is on its way, or the choice of one has failed. */
   goOn(attempt: AttemptRecord, failure: Failure): boolean {
     const { retries, events } = this.context;
     const { request, trail } = this;
-    const { req, outgoing, deadlines, attempts } = request;
-    const { replayable, bodyReplayable } = outgoing;
+    const { req, deadlines, attempts } = request;
+    const { replayable, bodyReplayable } = this.outgoing;
     const now = performance.now();
     const requestLeftMs = deadlines.requestLeft(now);
     const sent = { req, replayable, bodyReplayable, attempts };
@@ -72,10 +72,10 @@ export class RetryLoop {
   }
 
   giveUp(attempt: AttemptRecord, noRetry: NoRetryReason): void {
-    const { exchange, outgoing } = this.request;
+    const { exchange } = this.request;
     if (exchange.noRetry !== null) return; // said already, about this attempt's head
     exchange.noRetry = noRetry;
-    if (!outgoing.replayable) return;
+    if (!this.outgoing.replayable) return;
     const { outcome } = attempt.hop!;
     tell(this.context.events, 'give-up', { ...attempt.about, outcome, noRetry });
   }

@@ -82,7 +82,7 @@ function createContext(options: ResolvedOptions): Context {
   const events: ProxyEvents = new EventEmitter();
   const pool = new BackendPool(options, breakerNotices(events, log));
   const budget = retry?.budget ? new RetryBudget(retry.budget) : null;
-  const hpm = createHpm(options);
+  const hpm = createHpm(options, ({ code, message }) => log?.note({ event: code, message }));
   return {
     ...{ options, pool, budget, hpm, events, log, inFlight: new InFlight() },
     retries: new Retries(retry, pool, budget),
@@ -101,9 +101,7 @@ function requestHandler(context: Context): RequestHandler {
       const { exchange, idError } = openExchange(context, req, res);
       const error = closing ?? routeError ?? idError;
       function begin(): void {
-        const forward = new Forward(context, req, res, next, exchange);
-        if (error === null) forward.start(path);
-        else forward.fail(error);
+        new Forward(context, req, res, next, exchange).begin(error, path);
       }
       // A pipelined request waits for its turn, as RFC 9112 9.3.2 allows: of a response that has no
       // socket yet, Node does not tell when its client leaves.

@@ -47,7 +47,7 @@ export class HttpFlight implements Flight {
 
   /** httpxy asks for the body as soon as there is a socket, which may not stand yet. */
   pipe(): void {
-    if (this.#over) return;
+    if (this.#over || this.#clientRequest === undefined) return;
     if (this.attempt.body === null) this.#finish();
     else if (this.connected) this.#startBody();
   }
@@ -208,7 +208,7 @@ export class HttpFlight implements Flight {
 
   #pass(response: IncomingMessage): void {
     const { req, res } = this.attempt;
-    passBody(response, res, this.events, (error) => {
+    passBody(response, this.attempt, this.events, (error) => {
       if (this.#over) return;
       if (error !== null) return void this.fail(error);
       this.guard('on.end', () => this.server.emit('end', req, res, response));

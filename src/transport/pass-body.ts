@@ -1,7 +1,7 @@
 import type { IncomingMessage, OutgoingMessage } from 'node:http';
 import type { Response } from 'express';
 import { isFieldValue } from '../headers.js';
-import type { AttemptEvents } from './transport.js';
+import type { Attempt, AttemptEvents } from './transport.js';
 
 /** Fields that would say something about the message's framing, or its routing, too late. RFC 9110 6.5.1. */
 const NOT_IN_TRAILERS = new Set([
@@ -21,18 +21,21 @@ const NOTHING = Buffer.alloc(0);
  */
 export function passBody(
   response: IncomingMessage,
-  res: Response,
+  { req, res }: Pick<Attempt, 'req' | 'res'>,
   events: Pick<AttemptEvents, 'onData' | 'onBackPressure'>,
   done: (error: Error | null) => void,
 ): void {
   const flush = flusher(response, res);
+  // Where there is none, even an empty write may throw (rejectNonStandardBodyWrites).
+  const hasBody = req.method !== 'HEAD' && res.statusCode !== 204 && res.statusCode !== 304;
   const onDrain = (): void => {
     events.onBackPressure(false);
     response.resume();
   };
   let begun = false;
   response.on('data', (chunk: Buffer) => {
-    if (res.destroyed || res.writableEnded) return; // the app has ended it; 'close' is on its way
+    // Or the app has ended it, and 'close' is on its way.
+    if (!hasBody || res.destroyed || res.writableEnded) return;
     begun = true;
     events.onData(chunk.length);
     const goOn = res.write(chunk);
@@ -45,7 +48,7 @@ export function passBody(
   // The head goes out by itself, unless a part of the body is here already to go with it.
   // flushHeaders() would write it as UTF-8, and break bytes over 0x7f.
   process.nextTick(() => {
-    if (!begun && !res.destroyed && !res.writableEnded) res.write(NOTHING);
+    if (hasBody && !begun && !res.destroyed && !res.writableEnded) res.write(NOTHING);
   });
   response.on('end', () => {
     if (res.destroyed || res.writableEnded) return done(null);
