@@ -56,6 +56,16 @@ describe('what the client gets', () => {
     expect(well.started).toBe(0);
   });
 
+  it('is a bare head, cut, when a backend dies right after it: no retry either', async () => {
+    const head = 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n';
+    const dying = await startRawBackend([{ write: head }, { reset: true }]);
+    const well = await startBackend(reply(200));
+    const { url } = await startProxyWith({ target: [dying.url, well.url] });
+
+    expect(await get(url)).toMatchObject({ status: 200, aborted: true, text: '' });
+    expect(well.started).toBe(0);
+  });
+
   it('may begin with a 103, which does not stand in the way of a retry', async () => {
     const early = 'HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n';
     const dying = await startRawBackend([{ write: early }, { reset: true }]);

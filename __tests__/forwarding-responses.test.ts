@@ -31,7 +31,7 @@ describe('the status line', () => {
 
     const answer = await sendRaw(port, GET);
 
-    expect(answer).toMatchObject({ status: Number(status), reason: reason.replace(/^\t/, '\t') });
+    expect(answer).toMatchObject({ status: Number(status), reason });
     expect(answer.body.toString()).toBe('body');
   });
 
@@ -179,6 +179,18 @@ describe('an informational response', () => {
       expect(response).toMatchObject({ status: 201, text: 'new' });
     },
   );
+
+  it('is kept from a client of HTTP/1.0, which knows none', async () => {
+    const backend = await startRawBackend(
+      'HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n' +
+        'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
+    );
+    const { port } = await startProxyWith({ target: backend.url });
+
+    const answer = await sendRaw(port, 'GET / HTTP/1.0\r\n\r\n', { until: 'close' });
+
+    expect(answer).toMatchObject({ status: 200, informational: [], body: Buffer.from('ok') });
+  });
 
   it('goes to the client before the final one has been made', async () => {
     let finish = (): void => {};

@@ -128,6 +128,21 @@ describe('the probe', () => {
     expect(status().breaker).toBe('closed');
   });
 
+  it('decides nothing when a hook has thrown: the next request is the probe', async () => {
+    let broken = false;
+    const { url, status } = await readyToProbe(reply(200), [], {
+      director() {
+        if (broken) throw new Error('a bug');
+      },
+    });
+    broken = true;
+    expect((await get(url)).status).toBe(500);
+    broken = false;
+
+    expect(status()).toMatchObject({ breaker: 'half-open', failures: 1 });
+    expect((await get(url)).status).toBe(200);
+  });
+
   it('may fail after another one has been left', async () => {
     const handler = byPath({ '/left': hang(), '/': reply(500) });
     const { url, proxy, backend, before, events } = await readyToProbe(handler);

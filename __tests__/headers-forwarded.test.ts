@@ -1,8 +1,13 @@
+import type { IncomingMessage } from 'node:http';
+import { createServer, get as httpsGet } from 'node:https';
 import { describe, expect, it } from '@jest/globals';
 import express from 'express';
 import { reply, startBackend } from './support/backend.js';
+import { localhostCertificate } from './support/certificates.js';
+import { LoopbackServer } from './support/loopback-server.js';
 import { get, type MountOptions, quietProxy, startProxy, startProxyWith } from './support/proxy.js';
 import { sendRaw } from './support/raw.js';
+import { once } from './support/wait.js';
 
 /** What an outer proxy, or a liar, says about the client. */
 const CLAIMS = {
@@ -73,6 +78,23 @@ describe('X-Forwarded-*', () => {
       expect(prefix).toMatch(/\/api$/);
     },
   );
+
+  it('tell of a client that has come by https', async () => {
+    const backend = await startBackend(reply(200));
+    const { app } = await startProxyWith({ target: backend.url });
+    const { port } = await new LoopbackServer(createServer(localhostCertificate, app)).start();
+
+    const request = httpsGet({
+      port,
+      host: '127.0.0.1',
+      ca: localhostCertificate.cert,
+      agent: false,
+    });
+    const [response] = await once<[IncomingMessage]>(request, 'response');
+    response.resume();
+
+    expect(backend.received[0]?.headers['x-forwarded-proto']).toBe('https');
+  });
 
   it('come from a trusted peer that claims nothing as from any other', async () => {
     expect(await forwarded({ Host: 'shop.example' }, { trustProxy: true })).toEqual(TRUTH);

@@ -113,6 +113,25 @@ describe('hop-by-hop headers of a request', () => {
   });
 });
 
+describe('the headers that the proxy adds to a request', () => {
+  it('are its id, who the client is, and the connection’s own', async () => {
+    const backend = await startBackend(reply(200));
+    const { port } = await startProxyWith({ target: backend.url });
+
+    await sendRaw(port, 'GET / HTTP/1.1\r\nHost: h\r\nAccept: */*\r\n\r\n');
+
+    expect(Object.keys(backend.received[0]?.headers ?? {}).sort()).toEqual([
+      'accept',
+      'connection',
+      'host',
+      'x-forwarded-for',
+      'x-forwarded-host',
+      'x-forwarded-proto',
+      'x-request-id',
+    ]);
+  });
+});
+
 describe('hop-by-hop headers of a response', () => {
   it('stay behind, and so does what Connection names', async () => {
     const backend = await startRawBackend(

@@ -131,6 +131,33 @@ describe('a body that still comes', () => {
     expect(bodies(well)).toEqual([sha256(Buffer.concat([bytes(50), bytes(5000)]))]);
   });
 
+  it('is sent as often as it takes', async () => {
+    const backend = await startBackend(resetConnection());
+    const { url } = await startProxyWith({
+      target: backend.url,
+      breaker: false,
+      retry: { attempts: 20, budget: false, backoff: { initialDelay: 0, maxDelay: 0 } },
+    });
+    const body = pseudoRandom(200_000);
+
+    expect((await get(url, { method: 'PUT', body: body.stream() })).status).toBe(502);
+    expect(bodies(backend)).toEqual(Array(20).fill(body.sha256));
+  });
+
+  it('leaves no connection behind at a backend that answers without reading it', async () => {
+    const backend = await startBackend(earlyAnswer(403, 'no'));
+    const { url } = await startProxyWith({ target: backend.url });
+
+    for (let i = 0; i < 5; i += 1) {
+      const body = new PassThrough();
+      const { response } = open(url, { method: 'PUT', body });
+      body.write('a part');
+      (await response).resume();
+    }
+
+    await until(() => backend.openSockets() <= 1);
+  });
+
   it('is read to its end when nobody wants it, so that the connection can go on', async () => {
     const backend = await startBackend(earlyAnswer(403, 'no'));
     const { url } = await startProxyWith({ target: backend.url });

@@ -1,0 +1,228 @@
+// Compiled, never run: what the public types promise, and what they refuse. `npm run types`.
+import type { EventEmitter } from 'node:events';
+import express, { type RequestHandler, type Router } from 'express';
+import {
+  accessLog,
+  type BackendStatus,
+  type BreakerState,
+  type Candidate,
+  type Hop,
+  type LogOptions,
+  type NoRetryReason,
+  type Outgoing,
+  type OutgoingResponse,
+  ProxyError,
+  type ProxyStatus,
+  requestId,
+  type TinyProxy,
+  type TinyProxyEvents,
+  type TinyProxyOptions,
+  type TraceOptions,
+  tinyProxy,
+} from '../src/index.js';
+
+type Equal<A, B> =
+  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+type IsAny<T> = 0 extends 1 & T ? true : false;
+
+/** Compiles for `true` only. */
+function holds<_Claim extends true>(): void {}
+
+const target = 'http://10.0.0.1:8081';
+const app = express();
+
+// A proxy is a Router, and goes where one goes.
+const proxy = tinyProxy({ target });
+const router: Router = proxy;
+app.use('/api', proxy);
+app.use(requestId(), accessLog('json', { stream: process.stdout }), router);
+holds<Equal<ReturnType<typeof tinyProxy>, TinyProxy>>();
+holds<Equal<Parameters<typeof tinyProxy>, [options: TinyProxyOptions]>>();
+holds<Equal<ReturnType<typeof requestId>, RequestHandler>>();
+holds<Equal<ReturnType<typeof accessLog>, RequestHandler>>();
+holds<Equal<ReturnType<TinyProxy['status']>, ProxyStatus>>();
+holds<Equal<ReturnType<TinyProxy['drain']>, () => void>>();
+holds<Equal<ReturnType<TinyProxy['close']>, Promise<void>>>();
+holds<Equal<TinyProxy['events'], EventEmitter<TinyProxyEvents>>>();
+
+// The request of the app.
+app.get('/', (req, res) => {
+  holds<Equal<typeof req.id, string>>();
+  holds<Equal<typeof req.hops, Hop[]>>();
+  res.send(`${req.id.toUpperCase()} ${req.hops.length}`);
+});
+
+// The shapes that users program against, as the contract has them.
+holds<Equal<Hop, { attempt: number; backend: string; outcome: number | string; ms: number }>>();
+holds<
+  Equal<
+    ProxyStatus,
+    {
+      transport: 'http' | 'undici';
+      inFlight: number;
+      requests: number;
+      retries: number;
+      budget: { left: number } | null;
+      backends: BackendStatus[];
+    }
+  >
+>();
+holds<
+  Equal<
+    BackendStatus,
+    {
+      url: string;
+      weight: number;
+      breaker: 'closed' | 'open' | 'half-open';
+      drained: boolean;
+      openUntil: string | null;
+      consecutiveFailures: number;
+      inFlight: number;
+      attempts: number;
+      failures: number;
+      lastError: string | null;
+      latency: { p50: number; p99: number } | null;
+    }
+  >
+>();
+holds<Equal<BreakerState, 'closed' | 'open' | 'half-open'>>();
+holds<
+  Equal<
+    NoRetryReason,
+    | 'off'
+    | 'method'
+    | 'body'
+    | 'committed'
+    | 'attempts'
+    | 'budget'
+    | 'deadline'
+    | 'client-gone'
+    | 'no-backend'
+  >
+>();
+
+// Events are told with their payloads.
+type EventName = 'attempt' | 'retry' | 'break' | 'half-open' | 'reset' | 'give-up' | 'done';
+holds<Equal<keyof TinyProxyEvents, EventName>>();
+proxy.events.on('done', ({ requestId: id, backend, status, hops, noRetry }) => {
+  holds<Equal<typeof id, string>>();
+  holds<Equal<typeof backend, string | null>>();
+  holds<Equal<typeof status, number | null>>();
+  holds<Equal<typeof hops, readonly Hop[]>>();
+  holds<Equal<typeof noRetry, NoRetryReason | null>>();
+});
+proxy.events.once('break', ({ backend, openUntil }) => `${backend} ${openUntil}`);
+proxy.events.on('retry', ({ attempt, outcome }) => `${attempt} ${outcome}`);
+
+// Every option takes what the contract says.
+tinyProxy({ target: new URL(target) });
+tinyProxy({ target: { url: target, weight: 2 } });
+tinyProxy({ target: [target, new URL(target), { url: target }] });
+const frozen = [target, 'http://10.0.0.2'] as const;
+tinyProxy({ target: frozen });
+tinyProxy({
+  target,
+  balance: (req, backends) => backends.find(({ inFlight }) => inFlight < 3) ?? req.app.get('first'),
+  isFailure: (status) => status === 429,
+  retry: {
+    methods: ['GET', 'DELETE'],
+    replayable: (req) => req.get('Idempotency-Key') !== undefined,
+    unsent: true,
+    attempts: 2,
+    backoff: { initialDelay: 10 },
+    budget: { ratio: 0.1 },
+    maxBodyBytes: 0,
+    maxTotalBytes: 0,
+  },
+  breaker: { failures: 3, cooldown: 1000 },
+  trace: { header: 'X-Trace', trust: false, generate: () => 'id' },
+  log: { format: 'combined', stream: { write: (line) => line.length }, skip: () => false },
+  errors: 'next',
+  transport: 'auto',
+  director: (outgoing, req) => {
+    holds<Equal<typeof outgoing, Outgoing>>();
+    outgoing.path = `/x${outgoing.path}`;
+    outgoing.headers['x-user'] = req.get('x-user');
+    // @ts-expect-error: where an attempt goes is not for the director to say
+    outgoing.backend = '10.0.0.9:80';
+  },
+  modifyResponse: (response) => {
+    holds<Equal<typeof response, OutgoingResponse>>();
+    if (response.status === 418) throw new ProxyError('TEAPOT', { status: 503 });
+    delete response.headers.server;
+  },
+  on: {
+    proxyReq: (proxyReq, req) => void proxyReq.setHeader('x-id', req.id),
+    proxyRes: (proxyRes, _req, res) => void res.setHeader('x-was', proxyRes.statusCode ?? 0),
+    error: (error) => error.message,
+  },
+  pathFilter: (pathname, req) => pathname.startsWith('/a') && req.method === 'GET',
+  pathRewrite: { '^/old': '/new' },
+  headers: { 'x-tier': 'web' },
+  agent: false,
+  secure: false,
+  via: 'edge-1',
+  ws: false,
+  cookieDomainRewrite: { '*': '' },
+});
+tinyProxy({ target, retry: true, breaker: true, trace: true, log: true });
+tinyProxy({ target, retry: false, breaker: false, trace: false, log: false, via: false });
+tinyProxy({ target, retry: { budget: false }, log: 'json' });
+
+// And refuses the rest, before it is mounted.
+// @ts-expect-error: a target is required
+tinyProxy({});
+// @ts-expect-error: misspelt
+tinyProxy({ target, retries: 3 });
+// @ts-expect-error: misspelt
+tinyProxy({ target, retry: { attempt: 3 } });
+// @ts-expect-error: not a balance
+tinyProxy({ target, balance: 'fastest' });
+// @ts-expect-error: not in this version
+tinyProxy({ target, transport: 'undici' });
+// @ts-expect-error: not in this version
+tinyProxy({ target, ws: true });
+// @ts-expect-error: refused
+tinyProxy({ target, router: () => target });
+// @ts-expect-error: refused
+tinyProxy({ target, selfHandleResponse: true });
+// @ts-expect-error: refused
+tinyProxy({ target, followRedirects: true });
+// @ts-expect-error: milliseconds are a number
+tinyProxy({ target, connectTimeout: '3s' });
+// @ts-expect-error: there is no such event
+proxy.events.on('open', () => {});
+
+// ProxyError.
+const error = new ProxyError('NO_BACKEND', { status: 503, message: 'none', cause: 1 });
+const failure: Error = error;
+holds<Equal<typeof error.status, number>>();
+holds<Equal<typeof error.code, string>>();
+holds<Equal<typeof error.headers, Record<string, string>>>();
+holds<Equal<typeof error.requestId, string>>();
+holds<Equal<typeof error.hops, readonly Hop[]>>();
+holds<Equal<typeof error.cause, unknown>>();
+new ProxyError('A_CODE_OF_MINE');
+// @ts-expect-error: a status is a number
+new ProxyError('MINE', { status: '503' });
+failure.message.trim();
+
+// Nothing that a user's function is given is `any`.
+type Hook<K extends keyof TinyProxyOptions> = Extract<
+  TinyProxyOptions[K],
+  // biome-ignore lint/suspicious/noExplicitAny: the one type that every function extends
+  (...args: any[]) => unknown
+>;
+holds<Equal<IsAny<Parameters<Hook<'director'>>[1]>, false>>();
+holds<Equal<IsAny<Parameters<Hook<'modifyResponse'>>[1]>, false>>();
+holds<Equal<IsAny<Parameters<Hook<'balance'>>[0]>, false>>();
+holds<Equal<Parameters<Hook<'balance'>>[1], readonly Candidate[]>>();
+holds<Equal<Parameters<Hook<'isFailure'>>, [status: number]>>();
+holds<Equal<IsAny<Parameters<NonNullable<LogOptions['skip']>>[0]>, false>>();
+holds<Equal<ReturnType<NonNullable<TraceOptions['generate']>>, string>>();
+holds<
+  Equal<
+    { [K in keyof TinyProxyOptions]-?: IsAny<TinyProxyOptions[K]> }[keyof TinyProxyOptions],
+    false
+  >
+>();
