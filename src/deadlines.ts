@@ -23,7 +23,7 @@ export class Deadlines {
   constructor(
     requestMs: number,
     idleMs: number,
-    private readonly onExpired: (expired: Expired) => void,
+    private readonly owner: { onExpired(expired: Expired): void },
   ) {
     this.#requestLeft = requestMs || NEVER;
     this.#idleMs = idleMs || NEVER;
@@ -48,14 +48,16 @@ export class Deadlines {
     this.#run('head', now);
   }
 
-  waitForClient(now: number): void {
+  /** The client's body is waited for. */
+  onWaiting(): void {
     if (this.#mode !== 'head') return;
+    const now = performance.now();
     this.#settle(now);
     this.#run('client-idle', now);
   }
 
-  clientSent(now: number): void {
-    if (this.#mode === 'client-idle') this.#run('head', now);
+  onFlowing(): void {
+    if (this.#mode === 'client-idle') this.#run('head', performance.now());
   }
 
   /** The head has arrived: from now on only idleness counts. */
@@ -100,22 +102,26 @@ export class Deadlines {
     if (ms === NEVER) return;
     this.#firesAt = now + ms;
     // setTimeout drops the fraction, and would fire just before the deadline.
-    this.#timer = setTimeout(this.#check, Math.max(1, Math.ceil(ms)));
+    this.#timer = setTimeout(checkDeadlines, Math.max(1, Math.ceil(ms)), this);
   }
 
-  readonly #check = (): void => {
+  check(): void {
     this.#timer = undefined;
     const now = performance.now();
     this.#settle(now);
     const waited = now - this.#since;
     if (this.#mode === 'head') {
       this.#since = now;
-      if (this.#requestLeft <= 0) return this.onExpired('request');
-      if (this.#attemptLeft <= 0) return this.onExpired('attempt');
+      if (this.#requestLeft <= 0) return this.owner.onExpired('request');
+      if (this.#attemptLeft <= 0) return this.owner.onExpired('attempt');
       this.#arm(Math.min(this.#attemptLeft, this.#requestLeft), now);
     } else if (this.#mode !== 'off') {
-      if (waited >= this.#idleMs) return this.onExpired(this.#mode);
+      if (waited >= this.#idleMs) return this.owner.onExpired(this.#mode);
       this.#arm(this.#idleMs - waited, now);
     }
-  };
+  }
+}
+
+function checkDeadlines(deadlines: Deadlines): void {
+  deadlines.check();
 }

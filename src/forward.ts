@@ -41,9 +41,9 @@ export class Forward implements AttemptEvents, Retried {
     readonly exchange: Exchange,
   ) {
     const { requestTimeout, idleTimeout } = context.options;
-    this.deadlines = new Deadlines(requestTimeout, idleTimeout, (late) => this.#expire(late));
+    this.deadlines = new Deadlines(requestTimeout, idleTimeout, this);
     context.inFlight.enter(this);
-    res.once('close', () => this.#onClose());
+    res.on('close', () => this.#onClose());
   }
 
   /** The first attempt. A request that cannot be made, or has no backend, is answered at once. */
@@ -53,10 +53,7 @@ export class Forward implements AttemptEvents, Retried {
     if (res.closed || res.destroyed) return this.#onClose(); // it has left in a middleware before us
     try {
       if (error !== null) throw error;
-      this.#outgoing = new OutgoingRequest(context, req, exchange.id, path, {
-        onWaiting: () => this.deadlines.waitForClient(performance.now()),
-        onFlowing: () => this.deadlines.clientSent(performance.now()),
-      });
+      this.#outgoing = new OutgoingRequest(context, req, exchange.id, path, this.deadlines);
       const now = performance.now();
       const candidates = pool.candidates(now);
       if (candidates.length === 0) throw noBackend('no backend may be tried', pool.waitMs(now));
@@ -205,7 +202,7 @@ export class Forward implements AttemptEvents, Retried {
     return this.#retryLoop;
   }
 
-  #expire(expired: Expired): void {
+  onExpired(expired: Expired): void {
     const attempt = this.#attempt!;
     if (attempt.over) {
       // Between two attempts.

@@ -60,31 +60,33 @@ export class HttpFlight implements Flight {
     this.#clientRequest?.destroy();
   }
 
-  /** Runs listeners of the user. */
-  guard(hook: string, run: () => void): boolean {
+  /** Runs the user's listeners, with the real request and response. */
+  tell(event: string, ...args: unknown[]): boolean {
+    if (this.server.listenerCount(event as 'start') === 0) return true;
     try {
-      run();
+      this.server.emit(event as 'start', ...(args as never as [never, never, never]));
+      return !this.#over;
     } catch (thrown) {
-      const error = hookError(hook, thrown);
+      const error = hookError(`on.${event}`, thrown);
       if (this.fail(error)) this.#clientRequest?.destroy();
       else this.events.onBug(error);
       return false;
     }
-    return true;
   }
 
   /** The request has its socket; nothing has been written yet. */
-  onRequest(clientRequest: ClientRequest, runHooks: () => void): boolean {
+  onRequest(clientRequest: ClientRequest, options: unknown): void {
     this.#clientRequest = clientRequest;
     if (this.#over) {
       clientRequest.destroy();
-      return false;
+      return;
     }
-    if (
-      this.server.listenerCount('proxyReq') > 0 &&
-      !this.#runRequestHooks(clientRequest, runHooks)
-    ) {
-      return false;
+    if (this.server.listenerCount('proxyReq') > 0) {
+      // A body that a hook writes would go out beside ours, under one Content-Length.
+      clientRequest.write = () => true;
+      clientRequest.end = () => clientRequest;
+      const { req, res } = this.attempt;
+      if (!this.tell('proxyReq', clientRequest, req, res, options)) return;
     }
     this.#frame(clientRequest);
     clientRequest.on('information', (info) => {
@@ -96,14 +98,6 @@ export class HttpFlight implements Flight {
       this.fail(invalid('an unasked 101'));
     });
     this.#watchConnect(clientRequest);
-    return true;
-  }
-
-  /** A body that a hook writes would go out beside ours, under one Content-Length. */
-  #runRequestHooks(clientRequest: ClientRequest, runHooks: () => void): boolean {
-    clientRequest.write = () => true;
-    clientRequest.end = () => clientRequest;
-    return this.guard('on.proxyReq', runHooks) && !this.#over;
   }
 
   // The prototype's: the hooks have others.
@@ -174,21 +168,18 @@ export class HttpFlight implements Flight {
     });
   }
 
-  onResponse(response: IncomingMessage, runHooks: () => void): boolean {
+  onResponse(response: IncomingMessage): void {
     this.#clientResponse = response;
     response.on('error', () => {}); // 'close' tells it
-    if (this.#over) {
-      response.destroy();
-      return false;
-    }
     const status = response.statusCode ?? 0;
     const reason = response.statusMessage ?? '';
-    const wrong = invalidResponse(status, reason, response);
+    const wrong = this.#over ? 'late' : invalidResponse(status, reason, response);
     if (wrong !== null) {
       this.fail(invalid(wrong));
       response.destroy();
-      return false;
+      return;
     }
+    const { req, res } = this.attempt;
     const head = {
       status,
       reason,
@@ -196,14 +187,13 @@ export class HttpFlight implements Flight {
       rawHeaders: response.rawHeaders,
       runHooks: () => {
         if (this.server.listenerCount('proxyRes') === 0) return;
-        runHooks();
+        this.server.emit('proxyRes', response, req, res);
         head.reason = response.statusMessage ?? '';
         setHead(head, response.statusCode ?? 0, passableHeaders(response.headers));
       },
     };
     if (this.events.onHead(head) === 'pass') this.#pass(response);
     else this.#drop(response);
-    return true;
   }
 
   #pass(response: IncomingMessage): void {
@@ -211,7 +201,7 @@ export class HttpFlight implements Flight {
     passBody(response, this.attempt, this.events, (error) => {
       if (this.#over) return;
       if (error !== null) return void this.fail(error);
-      this.guard('on.end', () => this.server.emit('end', req, res, response));
+      this.tell('end', req, res, response);
       this.#settle({ kind: 'complete' });
     });
   }

@@ -88,19 +88,14 @@ function sortEvents(server: Hpm['server']): Emit {
   // httpxy rejects the promise instead of emitting where nobody listens.
   server.on('error', () => {});
   server.emit = ((event: string, ...args: unknown[]) => {
-    const at = event === 'start' || event === 'end' ? 0 : 1;
-    const flight = args[at];
+    const flight = args[event === 'start' || event === 'end' ? 0 : 1];
     if (!(flight instanceof HttpFlight)) return emit(event, ...args);
     const { req, res } = flight.attempt;
-    const tell = (...told: unknown[]): boolean => emit(event, ...told);
-    if (event === 'proxyReq')
-      return flight.onRequest(args[0] as ClientRequest, () => tell(args[0], req, res, args[3]));
-    if (event === 'proxyRes')
-      return flight.onResponse(args[0] as IncomingMessage, () => tell(args[0], req, res));
-    if (event === 'error') return flight.fail(args[0] as Error);
-    if (event === 'start') return flight.guard('on.start', () => tell(req, res, args[2]));
-    if (event === 'econnreset')
-      return flight.guard('on.econnreset', () => tell(args[0], req, res, args[3]));
+    if (event === 'proxyReq') flight.onRequest(args[0] as ClientRequest, args[3]);
+    else if (event === 'proxyRes') flight.onResponse(args[0] as IncomingMessage);
+    else if (event === 'error') flight.fail(args[0] as Error);
+    else if (event === 'start') flight.tell('start', req, res, args[2]);
+    else if (event === 'econnreset') flight.tell('econnreset', args[0], req, res, args[3]);
     return true; // 'end' is told when the body has really ended
   }) as typeof server.emit;
   return emit;
