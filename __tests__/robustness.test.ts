@@ -3,11 +3,12 @@ import { type AddressInfo, connect } from 'node:net';
 import { describe, expect, it } from '@jest/globals';
 import express, { type NextFunction, type Request, type Response } from 'express';
 import { ProxyError, type TinyProxyOptions } from '../src/index.js';
-import { echo, reply, startBackend } from './support/backend.js';
+import { bigBody, echo, reply, startBackend } from './support/backend.js';
+import { digest } from './support/bodies.js';
 import { closeAfterTest } from './support/cleanup.js';
-import { get, quietProxy, startProxy, startProxyWith } from './support/proxy.js';
-import { refusedUrl } from './support/raw.js';
-import { gate, once, until, within } from './support/wait.js';
+import { get, open, quietProxy, startProxy, startProxyWith } from './support/proxy.js';
+import { refusedUrl, sendRaw, startRawBackend } from './support/raw.js';
+import { delivery, gate, once, until, within } from './support/wait.js';
 
 type Middleware = (req: Request, res: Response, next: NextFunction) => void;
 
@@ -187,5 +188,110 @@ describe('a log.skip that throws', () => {
     await until(() => lines.length === 2, 'two lines');
     expect(lines.join('')).toContain('HOOK_FAILED no skip');
     expect(lines.join('')).toContain('GET /kept 200');
+  });
+});
+
+describe('a response that a middleware has destroyed', () => {
+  it('is over once', async () => {
+    const backend = await startBackend(reply(200));
+    const proxy = quietProxy({ target: backend.url });
+    let done = 0;
+    let closed: Promise<unknown> | undefined;
+    proxy.events.on('done', () => done++);
+    const { url } = await startProxy((app) =>
+      app.use((_req, res, next) => {
+        closed = once(res, 'close');
+        res.destroy();
+        next();
+      }, proxy),
+    );
+
+    await expect(get(url)).rejects.toThrow('socket hang up');
+    await closed;
+    expect(done).toBe(1);
+  });
+});
+
+describe('a client that does not read', () => {
+  it('is not sent a flood of early hints', async () => {
+    const hint = `HTTP/1.1 103 Early Hints\r\nLink: </${'x'.repeat(12_000)}>\r\n\r\n`;
+    let sent = 0;
+    const backend = await startRawBackend((socket) => {
+      const flood = (): void => {
+        while (sent < 2000 && !socket.destroyed) {
+          sent++;
+          if (!socket.write(hint)) return void socket.once('drain', flood);
+        }
+      };
+      socket.on('error', () => {});
+      socket.once('data', flood);
+    });
+    let client: Response | undefined;
+    const proxy = quietProxy({ target: backend.url, attemptTimeout: 0 });
+    const { port } = await startProxy((app) =>
+      app.use((_req, res, next) => {
+        client = res;
+        next();
+      }, proxy),
+    );
+    const socket = connect(port, '127.0.0.1').pause();
+    closeAfterTest(() => socket.destroy());
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+
+    await until(() => sent === 2000, 'the end of the flood');
+    expect(client!.socket!.writableLength).toBeLessThan(100_000);
+  });
+
+  it('has one listener for its reading again, however often it stops', async () => {
+    const { handler, sha256: expected } = bigBody(24 * 1024 * 1024);
+    const backend = await startBackend(handler);
+    let drains = 0;
+    let waits = 0;
+    const { url } = await startProxy((app) =>
+      app.use(
+        (_req, res, next) => {
+          const on = res.on.bind(res);
+          const write = res.write.bind(res) as (chunk: Buffer) => boolean;
+          res.on = ((event: string, listener: () => void) => {
+            if (event === 'drain') drains++;
+            return on(event, listener);
+          }) as Response['on'];
+          res.write = ((chunk: Buffer) => {
+            const goOn = write(chunk);
+            if (!goOn) waits++;
+            return goOn;
+          }) as Response['write'];
+          next();
+        },
+        quietProxy({ target: backend.url }),
+      ),
+    );
+
+    const { sha256 } = await digest(await open(url).response);
+    expect(sha256).toBe(expected);
+    expect(waits).toBeGreaterThan(1);
+    expect(drains).toBe(1);
+  });
+});
+
+describe('a pipelined request that waits for its turn during close()', () => {
+  it('is not forwarded any more', async () => {
+    const backend = await startBackend(reply(200));
+    const held = gate();
+    const proxy = quietProxy({ target: backend.url });
+    const { port } = await startProxy((app) =>
+      app.get('/slow', (_req, res) => void held.opened.then(() => res.end('slow'))).use(proxy),
+    );
+    const answers = sendRaw(
+      port,
+      'GET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET /late HTTP/1.1\r\nHost: x\r\n\r\n',
+      { until: 2 },
+    );
+    await delivery();
+    await proxy.close(0);
+    held.open();
+
+    expect((await answers).responses.map(({ status }) => status)).toEqual([200, 503]);
+    expect(backend.started).toBe(0);
   });
 });

@@ -75,6 +75,7 @@ function asWritten(headers: HeaderMap, rawHeaders: readonly string[]): HeaderMap
 export function writeEarlyHints(req: Request, res: Response, headers: HeaderMap): void {
   const { link, ...others } = headers;
   if (link === undefined || res.headersSent || req.httpVersion === '1.0') return;
+  if (res.socket === null || res.socket.writableNeedDrain) return; // a flood, to one who does not read
   try {
     // Node joins repeated fields, and takes a list only as one; "<" begins a link (RFC 8288 3).
     const links = [link].flat().flatMap((one) => one.split(/,\s*(?=<)/));

@@ -97,10 +97,10 @@ function createContext(options: ResolvedOptions): Context {
 function requestHandler(context: Context): RequestHandler {
   return function proxyRequest(req, res, next) {
     context.hpm.route(req, res, next, (routeError, path) => {
-      const closing = context.inFlight.closing ? noBackend('the proxy is closing', 0) : null;
       const { exchange, idError } = openExchange(context, req, res);
-      const error = closing ?? routeError ?? idError;
       function begin(): void {
+        const closing = context.inFlight.closing ? noBackend('the proxy is closing', 0) : null;
+        const error = closing ?? routeError ?? idError;
         new Forward(context, req, res, next, exchange).begin(error, path);
       }
       // A pipelined request waits for its turn, as RFC 9112 9.3.2 allows: of a response that has no

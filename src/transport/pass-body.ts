@@ -28,11 +28,15 @@ export function passBody(
   const flush = flusher(response, res);
   // Where there is none, even an empty write may throw (rejectNonStandardBodyWrites).
   const hasBody = req.method !== 'HEAD' && res.statusCode !== 204 && res.statusCode !== 304;
+  let begun = false;
+  let paused = false;
+  let listening = false;
   const onDrain = (): void => {
+    if (!paused || res.destroyed) return;
+    paused = false;
     events.onBackPressure(false);
     response.resume();
   };
-  let begun = false;
   response.on('data', (chunk: Buffer) => {
     // Or the app has ended it, and 'close' is on its way.
     if (!hasBody || res.destroyed || res.writableEnded) return;
@@ -42,8 +46,11 @@ export function passBody(
     flush?.();
     if (goOn) return;
     response.pause();
+    paused = true;
     events.onBackPressure(true);
-    res.once('drain', onDrain);
+    // On, not once: compression() hands the listener to its own stream, and takes back none.
+    if (!listening) res.on('drain', onDrain);
+    listening = true;
   });
   // The head goes out by itself, unless a part of the body is here already to go with it.
   // flushHeaders() would write it as UTF-8, and break bytes over 0x7f.
