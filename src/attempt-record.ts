@@ -35,6 +35,16 @@ export class AttemptRecord {
     return { requestId: exchange.id, backend: backend.name, attempt: number };
   }
 
+  waitForClient(): void {
+    this.backend.breaker?.waitForClient(this.ticket, performance.now());
+  }
+
+  /** Its client has left. That tells nothing about the backend, unless it had streamed for long. */
+  leave(streamedMs: number, longMs: number): void {
+    if (streamedMs > longMs) this.countSuccess();
+    this.settle('CLIENT_GONE');
+  }
+
   countFailure(why: string): void {
     if (this.failed) return;
     this.failed = true;

@@ -22,8 +22,8 @@ type State =
       readonly name: 'half-open';
       /** Settles the probe inside cockatiel. Whose attempt decides may change, the probe does not. */
       readonly decide: (outcome: Outcome) => void;
-      /** An attempt is the probe now. */
-      probing: boolean;
+      /** From when on an attempt may be the probe: at once, or never while one is. */
+      vacantAt: number;
     };
 
 type Outcome = 'success' | 'failure';
@@ -70,7 +70,7 @@ export class Breaker {
   available(now: number): boolean {
     const state = this.#state;
     if (state.name === 'closed') return true;
-    return state.name === 'open' ? now >= state.until : !state.probing;
+    return now >= (state.name === 'open' ? state.until : state.vacantAt);
   }
 
   /** Milliseconds until the next probe may start; 0 when it may start now, or is running. */
@@ -87,7 +87,7 @@ export class Breaker {
   /** An attempt starts. Only where `available`. */
   enter(): Ticket {
     if (this.#state.name === 'open') this.#toHalfOpen();
-    if (this.#state.name === 'half-open') this.#state.probing = true;
+    if (this.#state.name === 'half-open') this.#state.vacantAt = Number.POSITIVE_INFINITY;
     return this.#epoch;
   }
 
@@ -121,7 +121,14 @@ export class Breaker {
 
   /** The attempt tells nothing about the backend: its client left, say. A probe is vacant again. */
   leave(ticket: Ticket): void {
-    if (ticket === this.#epoch && this.#state.name === 'half-open') this.#state.probing = false;
+    if (ticket === this.#epoch && this.#state.name === 'half-open') this.#state.vacantAt = 0;
+  }
+
+  /** The attempt waits for its own client: as the probe, it may do so for one cooldown more. */
+  waitForClient(ticket: Ticket, now: number): void {
+    const state = this.#state;
+    if (ticket !== this.#epoch || state.name !== 'half-open') return;
+    state.vacantAt = Math.min(state.vacantAt, now + this.cooldownMs);
   }
 
   #toHalfOpen(): void {
@@ -129,7 +136,7 @@ export class Breaker {
     const probe = new Promise<Outcome>((resolve) => {
       decide = resolve;
     });
-    this.#become({ name: 'half-open', decide, probing: false });
+    this.#become({ name: 'half-open', decide, vacantAt: 0 });
     this.#tell(() => probe);
   }
 

@@ -8,6 +8,7 @@ import { atOnce, BUGS, badRequest, hookError, noBackend, ProxyError } from './er
 import { tell } from './events.js';
 import type { Exchange } from './exchange.js';
 import { OutgoingRequest } from './outgoing-request.js';
+import type { BodyListener } from './replay-body.js';
 import { modifyHead, respond, writeEarlyHints, writeHead } from './respond.js';
 import { asksForRest, type Failure } from './retry.js';
 import { type Retried, RetryLoop } from './retry-loop.js';
@@ -20,7 +21,7 @@ const UNSENDABLE = /^ERR_(INVALID_CHAR|INVALID_HTTP_TOKEN|HTTP_INVALID_HEADER_VA
 const SENT: Failure = { unsent: false, stale: false };
 
 /** The life of one request: its attempts, one after the other, up to the one that answers. */
-export class Forward implements AttemptEvents, Retried {
+export class Forward implements AttemptEvents, BodyListener, Retried {
   readonly deadlines: Deadlines;
   /** There is one where there was an attempt. */
   #outgoing: OutgoingRequest | null = null;
@@ -53,7 +54,7 @@ export class Forward implements AttemptEvents, Retried {
     if (res.closed || res.destroyed) return this.#onClose(); // it has left in a middleware before us
     try {
       if (error !== null) throw error;
-      this.#outgoing = new OutgoingRequest(context, req, exchange.id, path, this.deadlines);
+      this.#outgoing = new OutgoingRequest(context, req, exchange.id, path, this);
       const now = performance.now();
       const candidates = pool.candidates(now);
       if (candidates.length === 0) throw noBackend('no backend may be tried', pool.waitMs(now));
@@ -147,6 +148,15 @@ export class Forward implements AttemptEvents, Retried {
     return 'drop';
   }
 
+  onWaiting(): void {
+    this.deadlines.onWaiting();
+    this.#attempt?.waitForClient();
+  }
+
+  onFlowing(): void {
+    this.deadlines.onFlowing();
+  }
+
   onData(bytes: number): void {
     this.exchange.bytes += bytes;
     this.deadlines.touch(performance.now());
@@ -229,7 +239,8 @@ export class Forward implements AttemptEvents, Retried {
     if (!res.writableFinished && !this.#cut) {
       exchange.clientGone = true;
       if (!this.#settled) exchange.noRetry ??= 'client-gone';
-      if (attempt?.over === false) this.#countLeaving(attempt);
+      const streamedMs = this.#committedAt > 0 ? performance.now() - this.#committedAt : 0;
+      if (attempt?.over === false) attempt.leave(streamedMs, context.options.attemptTimeout);
     }
     this.#flight?.abort();
     attempt?.end();
@@ -241,14 +252,6 @@ export class Forward implements AttemptEvents, Retried {
       ...{ status: res.headersSent ? res.statusCode : null, bytes, hops, noRetry },
       ms: performance.now() - exchange.startedAt,
     });
-  }
-
-  /** The client's leaving tells nothing about the backend, unless it had streamed for long. */
-  #countLeaving(attempt: AttemptRecord): void {
-    const { attemptTimeout } = this.context.options;
-    const since = this.#committedAt;
-    if (since > 0 && performance.now() - since > attemptTimeout) attempt.countSuccess();
-    attempt.settle('CLIENT_GONE');
   }
 
   /** Stops all that belongs to the request; the retry loop too. */

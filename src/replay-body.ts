@@ -18,6 +18,8 @@ export class KeptBytes {
   }
 }
 
+const BLOCK = 4096;
+
 export interface BodyListener {
   /** The body is wanted, and the client has not sent it yet. */
   onWaiting(): void;
@@ -32,6 +34,9 @@ export interface BodyListener {
 export class ReplayBody {
   #kept: Buffer[] = [];
   #keptBytes = 0;
+  /** What the last of the kept chunks grows in. */
+  #block: Buffer | null = null;
+  #blockBytes = 0;
   #keeping: boolean;
   /** How many kept chunks the open stream has had. */
   #replayed = 0;
@@ -141,7 +146,7 @@ export class ReplayBody {
     if (this.#keeping) {
       const fits = this.#keptBytes + chunk.length <= this.maxBytes;
       if (fits && this.total.take(chunk.length)) {
-        this.#kept.push(chunk);
+        this.#append(chunk);
         this.#keptBytes += chunk.length;
         this.#replayed = this.#kept.length;
         return;
@@ -151,9 +156,27 @@ export class ReplayBody {
     this.#lost = true;
   }
 
+  /** Small ones go together: a Buffer for each byte would cost far more than what is counted. */
+  #append(chunk: Buffer): void {
+    if (chunk.length >= BLOCK / 4) {
+      this.#kept.push(chunk);
+      this.#block = null;
+      return;
+    }
+    if (this.#block === null || this.#blockBytes + chunk.length > BLOCK) {
+      this.#block = Buffer.allocUnsafeSlow(BLOCK);
+      this.#blockBytes = 0;
+      this.#kept.push(this.#block);
+    }
+    chunk.copy(this.#block, this.#blockBytes);
+    this.#blockBytes += chunk.length;
+    this.#kept[this.#kept.length - 1] = this.#block.subarray(0, this.#blockBytes);
+  }
+
   #forget(chunks: number): void {
     let bytes = 0;
     for (const chunk of this.#kept.splice(0, chunks)) bytes += chunk.length;
+    this.#block = null;
     this.#replayed -= Math.min(this.#replayed, chunks);
     this.#keptBytes -= bytes;
     this.total.giveBack(bytes);

@@ -1,0 +1,94 @@
+import type { IncomingMessage } from 'node:http';
+import { PassThrough, Readable } from 'node:stream';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { describe, expect, it } from '@jest/globals';
+import { KeptBytes, ReplayBody } from '../src/replay-body.js';
+import { echo, hang, reply, startBackend } from './support/backend.js';
+import { digest, sha256 } from './support/bodies.js';
+import { get, open, startProxyWith } from './support/proxy.js';
+import { sendRaw } from './support/raw.js';
+import { until, within } from './support/wait.js';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+/** A chunked PUT whose every chunk is one byte. */
+const byteByByte = (bytes: number): string =>
+  `PUT /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n${'1\r\na\r\n'.repeat(bytes)}0\r\n\r\n`;
+
+describe('a body that comes byte by byte', () => {
+  it('is replayed whole', async () => {
+    const [sick, well] = await Promise.all([startBackend(reply(500)), startBackend(echo())]);
+    const { port } = await startProxyWith({ target: [sick.url, well.url] });
+
+    const { body } = JSON.parse(String((await sendRaw(port, byteByByte(9000))).body));
+    expect(body).toEqual({ length: 9000, sha256: sha256('a'.repeat(9000)) });
+    expect(sick.received[0]?.body.length).toBe(9000);
+  });
+
+  it('costs about as much memory to keep as it says', async () => {
+    function* singleBytes(): Generator<Buffer> {
+      for (let i = 0; i < 100_000; i++) yield Buffer.from([i]);
+    }
+    const source = Object.assign(Readable.from(singleBytes()), { headers: {} });
+    const ignored = { onWaiting() {}, onFlowing() {} };
+    collectGarbage();
+    const before = process.memoryUsage();
+    const kept = new KeptBytes(1_000_000);
+    const body = new ReplayBody(source as unknown as IncomingMessage, 1_000_000, kept, ignored);
+    const first = await digest(body.open());
+    collectGarbage();
+    const after = process.memoryUsage();
+
+    expect(
+      after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers,
+    ).toBeLessThan(2_000_000);
+    expect(await digest(body.open())).toEqual(first);
+    expect(first.bytes).toBe(100_000);
+  });
+});
+
+describe('a probe whose client does not send its body', () => {
+  it('keeps the others from the backend for one cooldown more, and no longer', async () => {
+    const backend = await startBackend(reply(500));
+    const { url, proxy } = await startProxyWith({
+      target: backend.url,
+      retry: false,
+      breaker: { failures: 1, cooldown: 100 },
+    });
+    await get(url);
+    backend.answerWith(reply(200));
+    const breaker = () => proxy.status().backends[0]?.breaker;
+    await until(() => breaker() === 'half-open', 'the end of the cooldown');
+    const upload = new PassThrough();
+    const { response } = open(url, { method: 'POST', body: upload });
+    await until(() => proxy.status().backends[0]?.inFlight === 1, 'the probe');
+
+    const nextProbe = async (): Promise<void> => {
+      while ((await get(url)).status !== 200);
+    };
+    await within(nextProbe(), 'another probe');
+    expect(breaker()).toBe('closed');
+    upload.end('late');
+    expect((await response).statusCode).toBe(200);
+  });
+
+  it('stays the only one while the backend keeps it waiting', async () => {
+    const backend = await startBackend(reply(500));
+    const { url, proxy } = await startProxyWith({
+      target: backend.url,
+      retry: false,
+      breaker: { failures: 1, cooldown: 1 },
+    });
+    await get(url);
+    backend.answerWith(hang());
+    await until(() => proxy.status().backends[0]?.breaker === 'half-open', 'the cooldown');
+    open(url).response.catch(() => {});
+    await until(() => backend.started === 2, 'the probe');
+
+    const others = await Promise.all(Array.from({ length: 20 }, () => get(url)));
+    expect(new Set(others.map(({ status }) => status))).toEqual(new Set([503]));
+    expect(backend.started).toBe(2);
+  });
+});
