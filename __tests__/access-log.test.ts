@@ -73,17 +73,20 @@ describe('a text line', () => {
     expect(log[1]).toMatch(new RegExp(`^127\\.0\\.0\\.1 - HEAD / 503 \\d+ ${MS} ms -$`));
   });
 
-  it("names the client by the app's trust proxy, and the url as it came to the app", async () => {
+  it.each([
+    ['text', /^203\.0\.113\.7 \S+ GET \/api\/a 200 /],
+    ['json', /"remoteAddr":"203\.0\.113\.7","method":"GET","url":"\/api\/a"/],
+  ])("(or a %s one) has the app's client, and the url as the app got it", async (format, line) => {
     const backend = await startBackend(reply(200));
     const { url, log } = await startProxyWith(
       { target: backend.url, pathRewrite: { '^/a': '/b' } },
-      { captureLog: true, trustProxy: true, mount: '/api' },
+      { captureLog: format, trustProxy: true, mount: '/api' },
     );
 
     await get(`${url}/api/a`, { headers: { 'X-Forwarded-For': '203.0.113.7' } });
 
     await until(() => log.length > 0);
-    expect(log[0]).toMatch(/^203\.0\.113\.7 \S+ GET \/api\/a 200 /);
+    expect(log[0]).toMatch(line);
     expect(backend.received[0]?.url).toBe('/b');
   });
 });

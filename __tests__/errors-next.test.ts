@@ -98,7 +98,7 @@ describe('a 503 NO_BACKEND', () => {
   it.each<[why: string, seconds: string, options: Partial<TinyProxyOptions>]>([
     ['a breaker is open for 10 s', '10', {}],
     ['a breaker is open for 1900 ms', '2', { breaker: { failures: 1, cooldown: 1900 } }],
-    ['a breaker is open for 200 ms', '1', { breaker: { failures: 1, cooldown: 200 } }],
+    ['a breaker is open for 900 ms', '1', { breaker: { failures: 1, cooldown: 900 } }],
   ])('while %s says Retry-After: %s', async (_why, seconds, options) => {
     const backend = await startBackend(reply(500));
     const target = backend.url;

@@ -12,7 +12,7 @@ import {
 } from './support/backend.js';
 import { get, open, startProxyWith } from './support/proxy.js';
 import { refusedPort } from './support/raw.js';
-import { until } from './support/wait.js';
+import { delivery, until } from './support/wait.js';
 
 const EVENTS = ['attempt', 'retry', 'break', 'half-open', 'reset', 'give-up', 'done'] as const;
 const NIGHT = { headers: { 'X-Request-ID': 'night-1' } };
@@ -141,6 +141,18 @@ describe('a request', () => {
     expect(namesOf(heard)).toEqual(['attempt', 'give-up', 'done']);
     expect(heard[1]?.[1]).toMatchObject({ outcome: 'ECONNRESET', noRetry: 'committed' });
     expect(heard[2]?.[1]).toMatchObject({ status: 200, bytes: 10 });
+  });
+
+  it('is given up once, for its status, though its body breaks as well', async () => {
+    const { url: target } = await startBackend((_request, response) => {
+      response.writeHead(500, { 'Content-Length': 9 });
+      response.write('half', () => delivery().then(() => response.destroy()));
+    });
+
+    const { heard } = await exchange({ target, retry: { attempts: 1 } });
+
+    expect(namesOf(heard)).toEqual(['attempt', 'give-up', 'done']);
+    expect(heard[1]?.[1]).toMatchObject({ outcome: 500, noRetry: 'attempts' });
   });
 
   it('whose client leaves is done without a status, and never given up', async () => {

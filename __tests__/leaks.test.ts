@@ -4,6 +4,7 @@ import { Agent } from 'node:http';
 import type { Socket } from 'node:net';
 import { runInThisContext } from 'node:vm';
 import { describe, expect, it } from '@jest/globals';
+import type { TinyProxyOptions } from '../src/index.js';
 import { dieInBody, echo, hang, reply, resetConnection, startBackend } from './support/backend.js';
 import { closeAll } from './support/cleanup.js';
 import {
@@ -69,7 +70,7 @@ const KINDS: [path: string, init: ClientInit][] = [
 const KEEPING = KINDS.filter(([, { method }]) => method !== 'HEAD');
 
 /** A backend that does what the path says, and an app with a proxy to it and to a dead port. */
-async function mixed(agent?: Agent) {
+async function mixed(options: Partial<TinyProxyOptions> = {}) {
   const handlers = { '/500': reply(500), '/reset': resetConnection(), '/hang': hang() };
   const others = { '/die': dieInBody(100) };
   const byPath = new Map(Object.entries({ ...handlers, ...others }));
@@ -77,11 +78,11 @@ async function mixed(agent?: Agent) {
     return (byPath.get(request.url ?? '') ?? echo())(request, response, body);
   });
   const running = await startProxyWith({
-    target: agent ? backend.url : [backend.url, await refusedUrl()],
+    target: options.agent ? backend.url : [backend.url, await refusedUrl()],
     breaker: false,
     attemptTimeout: 50,
     retry: { attempts: 3, backoff: { initialDelay: 1 }, budget: false },
-    ...(agent && { agent }),
+    ...options,
   });
   return { ...running, backend };
 }
@@ -141,7 +142,7 @@ describe('the connection of a client', () => {
 describe('the connection to a backend', () => {
   it('has no listener more after fifty requests', async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    const { url, backend } = await mixed(agent);
+    const { url, backend } = await mixed({ agent, attemptTimeout: 15_000 });
     const idle = (): Socket[] =>
       Object.values(agent.freeSockets).flatMap((sockets) => sockets ?? []);
     const send = async (path: string, init: ClientInit): Promise<void> => {
@@ -162,7 +163,7 @@ describe('the connection to a backend', () => {
   });
 
   it('does not stay behind a client that left, or a body that broke', async () => {
-    const { url, proxy, backend } = await mixed(new Agent({ keepAlive: true }));
+    const { url, proxy, backend } = await mixed({ agent: new Agent({ keepAlive: true }) });
 
     for (let i = 0; i < 10; i += 1) {
       const { request } = open(`${url}/hang`);
@@ -197,14 +198,18 @@ describe('a request', () => {
     expect(counts[11]).toEqual(counts[1]);
   });
 
-  it('leaves no timer behind once it has been answered', async () => {
-    const { url, backend } = await mixed();
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  it('leaves no timer behind once it is over, however it went', async () => {
+    const { url, backend, proxy } = await mixed({ attemptTimeout: 15_000 });
     const before = openHandles();
 
-    for (const [path, init] of KINDS) await get(url + path, { ...init, agent });
+    for (const [path, init] of KINDS.filter(([kind]) => kind !== '/hang')) {
+      await get(url + path, init);
+    }
+    const { request } = open(`${url}/hang`);
+    await until(() => proxy.status().inFlight === 1);
+    request.destroy();
+    await until(() => proxy.status().inFlight === 0);
 
-    agent.destroy();
     backend.cutSockets();
     await expectNothingBut(before);
   });
@@ -231,6 +236,7 @@ describe('the process', () => {
     open(`${url}/hang`);
     await until(() => proxy.status().inFlight === 1);
     await proxy.close(0);
+    await proxy.close();
     await closeAll();
 
     await expectNothingBut(before);

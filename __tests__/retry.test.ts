@@ -53,9 +53,15 @@ describe('which requests are replayed', () => {
     ['hangs', hang(), 504],
     ['answers 500', reply(500), 500],
   ];
-  it.each(failures.flatMap((row) => [true, false].map((unsent) => [...row, unsent] as const)))(
+  // A body that was sent and not kept would forbid the retry by itself: so without one, too.
+  const posts: ClientInit[] = [{ body: 'charge me' }, {}];
+  const settings = posts.flatMap((init) => [
+    { init, unsent: true },
+    { init, unsent: false },
+  ]);
+  it.each(failures.flatMap((row) => settings.map((setting) => [...row, setting] as const)))(
     'a POST is sent exactly once to a backend that %s (%#)',
-    async (_what, handler, status, unsent) => {
+    async (_what, handler, status, { init, unsent }) => {
       const [sick, well] = await startBackends(handler, reply(200));
       const { url } = await startProxyWith({
         target: [sick.url, well.url],
@@ -63,7 +69,7 @@ describe('which requests are replayed', () => {
         attemptTimeout: 300,
       });
 
-      const response = await get(url, { method: 'POST', body: 'charge me' });
+      const response = await get(url, { method: 'POST', ...init });
 
       expect(response.status).toBe(status);
       expect([sick.started, well.started]).toEqual([1, 0]);
