@@ -33,6 +33,24 @@ describe('there is one line of the log', () => {
     expect(log[1]).toContain(' GET / 200 ');
   });
 
+  it('and no complaint, for a request that a middleware has answered before it came on', async () => {
+    const stream = memoryStream();
+    const backend = await startBackend(reply(200));
+    const { url } = await startProxy((app) => {
+      app.use((_req, res, next) => {
+        res.send('theirs');
+        next();
+      });
+      app.use(quietProxy({ target: backend.url, log: { format: ':url :status', stream } }));
+    });
+
+    expect((await get(url)).text).toBe('theirs');
+
+    await until(() => stream.lines.some((line) => line.startsWith('/')));
+    expect(stream.lines).toEqual(['/ 200']);
+    expect(backend.started).toBe(0);
+  });
+
   it('for a request that the proxy answers itself', async () => {
     const { url, log } = await logged(resetConnection());
 

@@ -200,6 +200,30 @@ describe('new ProxyError()', () => {
     expect(error.cause).toBe(cause);
   });
 
+  it.each(['transfer-encoding', 'Content-Length'])(
+    'may say what headers are sent, but not %s, which would frame another body',
+    async (name) => {
+      const error = new ProxyError('MINE', { status: 418 });
+      Object.assign(error.headers, {
+        [name]: name === 'Content-Length' ? '5' : 'chunked',
+        'x-a': 'b',
+      });
+      const backend = await startBackend(reply(200));
+      const { port } = await startProxyWith({
+        target: backend.url,
+        director: () => {
+          throw error;
+        },
+      });
+
+      const answer = await sendRaw(port, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+
+      expect(valuesOf(answer, 'x-a')).toEqual(['b']);
+      expect(valuesOf(answer, 'transfer-encoding')).toEqual([]);
+      expect(valuesOf(answer, 'content-length')).toEqual([String(answer.body.length)]);
+    },
+  );
+
   it.each([200, 304, 399, 600, 502.5, Number.NaN, '502'])(
     'of the status %p is a TypeError that shows it',
     (status) => {

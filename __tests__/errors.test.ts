@@ -144,7 +144,7 @@ async function fail({ options, target = well, head = GET, body = '', before }: F
   const caught: ProxyError[] = [];
   const { url } = await target();
   const proxy = quietProxy({ target: url, ...options });
-  const { port } = await startProxy((app) => {
+  const { port, server } = await startProxy((app) => {
     app.disable('x-powered-by');
     app.use((_req, res, next) => {
       res.setHeader('X-Frame-Options', 'DENY');
@@ -159,6 +159,7 @@ async function fail({ options, target = well, head = GET, body = '', before }: F
       res.set(error.headers).status(error.status).send('by the app');
     });
   });
+  server.maxHeadersCount = 3000; // newer Nodes would refuse 1000 fields themselves
   const response = await sendRaw(port, `${head}\r\n${body}`);
   const text = response.body.toString();
   const header = (name: string): string | undefined => valuesOf(response, name).join();

@@ -1,6 +1,6 @@
 import { Agent } from 'node:http';
 import { PassThrough, Readable } from 'node:stream';
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import type { RetryOptions } from '../src/index.js';
 import {
   atHead,
@@ -19,7 +19,7 @@ import { pseudoRandom, sha256 } from './support/bodies.js';
 import { requestLine } from './support/log-lines.js';
 import { type ClientInit, get, open, startProxyWith } from './support/proxy.js';
 import { blackHole, refusedUrl } from './support/raw.js';
-import { until } from './support/wait.js';
+import { once, until } from './support/wait.js';
 
 const MAX = 262_144; // the default of maxBodyBytes
 
@@ -41,6 +41,10 @@ const framings: [framing: string, init: (body: Buffer) => ClientInit][] = [
 function bodies({ received }: Backend): string[] {
   return received.map(({ body }) => sha256(body));
 }
+
+afterEach(() => {
+  jest.restoreAllMocks();
+});
 
 describe.each(framings)('a body that is sent %s', (_framing, init) => {
   it.each([1, 1000, 100_000, MAX])('is replayed when it is %i bytes long', async (length) => {
@@ -129,6 +133,45 @@ describe('a body that still comes', () => {
 
     expect((await answer).status).toBe(200);
     expect(bodies(well)).toEqual([sha256(Buffer.concat([bytes(50), bytes(5000)]))]);
+  });
+
+  it('may grow beyond what is kept while the backoff is waited for', async () => {
+    jest.spyOn(Math, 'random').mockReturnValue(0.99);
+    const backend = await startBackend(dieInUpload);
+    const { url, proxy } = await startProxyWith({
+      target: backend.url,
+      retry: { maxBodyBytes: 100, backoff: { initialDelay: 300, maxDelay: 300 } },
+    });
+    const body = new PassThrough();
+
+    const answer = get(url, { method: 'PUT', body });
+    body.write(bytes(50));
+    await once(proxy.events, 'retry');
+    backend.answerWith(reply(200));
+    body.write(bytes(5000));
+    await until(() => backend.started === 2);
+    body.end(bytes(9));
+
+    expect((await answer).status).toBe(200);
+    const whole = Buffer.concat([bytes(50), bytes(5000), bytes(9)]);
+    expect(bodies(backend)).toEqual([sha256(whole)]);
+  });
+
+  it('is not kept at all when it says that it is too long', async () => {
+    const [dying, well] = await startBackends(dieInUpload, reply(200));
+    const { url, log } = await startProxyWith(
+      { target: [dying.url, well.url], retry: { maxBodyBytes: 100 } },
+      { captureLog: 'json' },
+    );
+    const body = new PassThrough();
+
+    const answer = get(url, { method: 'PUT', body, headers: { 'Content-Length': 101 } });
+    body.write('short');
+
+    expect((await answer).status).toBe(502);
+    expect(await requestLine(log)).toMatchObject({ noRetry: 'body' });
+    expect(well.started).toBe(0);
+    body.destroy();
   });
 
   it('is sent as often as it takes', async () => {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import morgan from 'morgan';
-import { atOnce, hookError } from './errors.js';
+import { atOnce, describe, hookError, warn } from './errors.js';
 import { exchangeOf, type Hop } from './exchange.js';
 import type { LogFormat, LogOptions } from './options.js';
 import { resolveLog } from './validate-options.js';
@@ -46,6 +46,14 @@ export function accessLog(
 export function createLog(options: LogOptions & { format: LogFormat }): AccessLog {
   registerTokens();
   const { format, stream = process.stdout, skip } = options;
+  /** A stream that throws harms no request. */
+  function write(text: string): void {
+    try {
+      stream.write(text);
+    } catch (thrown) {
+      warn('TINY_PROXY_LOG', `log.stream threw: ${describe(thrown)}`);
+    }
+  }
   const line = formatter(format);
   function skips(req: IncomingMessage, res: ServerResponse): boolean {
     try {
@@ -63,14 +71,14 @@ export function createLog(options: LogOptions & { format: LogFormat }): AccessLo
       // morgan hears a reset from the socket, before the response's 'close' has told anybody.
       res.once('close', () => {
         const late = lineAtEnd(tokens, req, res);
-        if (late != null) stream.write(`${late}\n`);
+        if (late != null) write(`${late}\n`);
       });
       return null;
     },
-    { stream: stream as morgan.StreamOptions },
+    { stream: { write } },
   );
   function note(what: Notice): void {
-    stream.write(`${format === 'json' ? jsonNotice(what) : textNotice(what)}\n`);
+    write(`${format === 'json' ? jsonNotice(what) : textNotice(what)}\n`);
   }
   return {
     record(req, res) {

@@ -105,6 +105,11 @@ export function noBackend(message: string, waitMs: number): ProxyError {
 /** Also of another realm: node's own errors are, to an app that runs in a vm context. */
 export const isNativeError: (value: unknown) => value is Error = types.isNativeError;
 
+/** For what nobody waits to hear: a listener or a log stream of the user that threw. */
+export function warn(code: string, message: string): void {
+  process.emitWarning(message, { type: 'TinyProxyWarning', code });
+}
+
 /** One line about a thrown value, whatever it is. */
 export function describe(thrown: unknown): string {
   if (isNativeError(thrown)) return `${thrown.name}: ${thrown.message}`;

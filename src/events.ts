@@ -1,5 +1,5 @@
 import type { EventEmitter } from 'node:events';
-import { describe } from './errors.js';
+import { describe, warn } from './errors.js';
 import type { Hop, NoRetryReason } from './exchange.js';
 
 /** About one attempt. */
@@ -76,9 +76,6 @@ export function tell<K extends keyof TinyProxyEvents>(
   try {
     (events as EventEmitter).emit(event, told);
   } catch (thrown) {
-    process.emitWarning(`a listener of "${event}" threw: ${describe(thrown)}`, {
-      type: 'TinyProxyWarning',
-      code: 'TINY_PROXY_LISTENER',
-    });
+    warn('TINY_PROXY_LISTENER', `a listener of "${event}" threw: ${describe(thrown)}`);
   }
 }

@@ -4,7 +4,7 @@ import type { Context } from './context.js';
 import { atOnce, hookError, ProxyError } from './errors.js';
 import { checkedHeaders, forwardableHeaders, type HeaderMap, setForwarded } from './headers.js';
 import type { ResolvedOptions } from './options.js';
-import { parsedBody, wasRead } from './parsed-body.js';
+import { checkUnread, parsedBody, wasRead } from './parsed-body.js';
 import { type BodyListener, ReplayBody } from './replay-body.js';
 import { checkDotSegments, checkPath, checkRequestLine, joinPath } from './request-target.js';
 import type { Attempt } from './transport/transport.js';
@@ -95,6 +95,7 @@ export class OutgoingRequest {
       headers['content-length'] = String(body.length);
       return body;
     }
+    checkUnread(req);
     if (length !== undefined) headers['content-length'] = length;
     const { retry } = this.context.options;
     const keep = this.replayable && retry !== null && retry.attempts > 1 ? retry.maxBodyBytes : 0;

@@ -12,6 +12,16 @@ export function wasRead(req: IncomingMessage): boolean {
 }
 
 /**
+ * Another reader in front may have made the stream one that bytes cannot be had from.
+ *
+ * @throws {ProxyError} `BODY_CONSUMED`
+ */
+export function checkUnread(req: IncomingMessage): void {
+  if (req.readableEncoding !== null) throw consumed(req, 'was made text by req.setEncoding()');
+  if (req.listenerCount('readable') > 0) throw consumed(req, "is read by a 'readable' listener");
+}
+
+/**
  * The body's bytes; its type and coding headers are set in `headers` to fit them.
  *
  * @throws {ProxyError} `BODY_CONSUMED` when it cannot be made again.

@@ -71,18 +71,20 @@ function asWritten(headers: HeaderMap, rawHeaders: readonly string[]): HeaderMap
   );
 }
 
+/**
+ * A link-value (RFC 8288 3) in a shape that Node's writeEarlyHints surely takes. Its own pattern has
+ * several readings of a parameter: on a value that it does not take, it would run for years.
+ */
+const LINK = /^<[^>]*>(?:\s*;\s*[^;"=\s]+(?:=(?:"[^;"=\s]+"|[^;"=\s]+))?)*$/;
+
 /** RFC 8297, and never to HTTP/1.0, which would take it for the answer (RFC 9110 15.2). */
 export function writeEarlyHints(req: Request, res: Response, headers: HeaderMap): void {
-  const { link, ...others } = headers;
-  if (link === undefined || res.headersSent || req.httpVersion === '1.0') return;
+  if (headers.link === undefined || res.headersSent || req.httpVersion === '1.0') return;
   if (res.socket === null || res.socket.writableNeedDrain) return; // a flood, to one who does not read
-  try {
-    // Node joins repeated fields, and takes a list only as one; "<" begins a link (RFC 8288 3).
-    const links = [link].flat().flatMap((one) => one.split(/,\s*(?=<)/));
-    res.writeEarlyHints({ ...(others as Record<string, string>), link: links });
-  } catch {
-    // Only for a link of a shape that Node does not take; a hint may be left out (RFC 8297 2).
-  }
+  // Node joins repeated fields, and takes a list only as one. A hint may be left out.
+  const links = [headers.link].flat().flatMap((field) => field.split(/,\s*(?=<)/));
+  const link = links.filter((value) => LINK.test(value));
+  if (link.length > 0) res.writeEarlyHints({ link });
 }
 
 /** Answers an error as `application/problem+json` (RFC 9457); answers the bytes of its body. */

@@ -99,6 +99,7 @@ function requestHandler(context: Context): RequestHandler {
     context.hpm.route(req, res, next, (routeError, path) => {
       const { exchange, idError } = openExchange(context, req, res);
       function begin(): void {
+        if (res.headersSent) return; // answered by a middleware that has called next() all the same
         const closing = context.inFlight.closing ? noBackend('the proxy is closing', 0) : null;
         const error = closing ?? routeError ?? idError;
         new Forward(context, req, res, next, exchange).begin(error, path);

@@ -55,7 +55,7 @@ export function assignRequestId(req: IncomingMessage, res: ServerResponse, trace
     id = isRequestId(claimed) ? claimed : generateId(trace);
     request.id = id as string;
   }
-  res.setHeader(trace.header, id as string);
+  if (!res.headersSent) res.setHeader(trace.header, id as string);
   return id as string;
 }
 

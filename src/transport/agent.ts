@@ -84,5 +84,6 @@ export function createPool(protocol: string): IdlePool {
 function idleTimeoutMs(keepAlive: string | string[] | undefined): number {
   if (keepAlive === undefined) return DEFAULT_IDLE_MS;
   const seconds = /(?:^|,)\s*timeout=(\d+)/i.exec(String(keepAlive))?.[1];
-  return seconds === undefined ? DEFAULT_IDLE_MS : Number(seconds) * 1000 - MARGIN_MS;
+  if (seconds === undefined) return DEFAULT_IDLE_MS;
+  return Math.min(Number(seconds) * 1000 - MARGIN_MS, 2 ** 31 - 1); // no timer is longer
 }

@@ -192,8 +192,12 @@ export class HttpFlight implements Flight {
         setHead(head, response.statusCode ?? 0, passableHeaders(response.headers));
       },
     };
-    if (this.events.onHead(head) === 'pass') this.#pass(response);
-    else this.#drop(response);
+    if (this.events.onHead(head) === 'drop') return this.#drop(response);
+    if (isBodiless(status) || !isBodiless(res.statusCode)) return this.#pass(response);
+    // modifyResponse has made it so.
+    res.end();
+    this.#settle({ kind: 'complete' });
+    this.#drop(response);
   }
 
   #pass(response: IncomingMessage): void {
@@ -257,6 +261,8 @@ export class HttpFlight implements Flight {
     if (body !== null && !Buffer.isBuffer(body)) body.shut();
   }
 }
+
+const isBodiless = (status: number): boolean => status === 204 || status === 304;
 
 const DRAIN_BYTES = 65_536;
 const DRAIN_MS = 1000;
