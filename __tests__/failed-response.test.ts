@@ -145,6 +145,26 @@ describe('a failed response that is not passed on', () => {
     expect((await Promise.all([get(url), get(url)])).map((r) => r.status)).toEqual([200, 200]);
   });
 
+  it('that never ends is not read for long', async () => {
+    let written = 0;
+    const [sick, well] = await startBackends((_request, response) => {
+      response.statusCode = 500;
+      const chunk = Buffer.alloc(65_536);
+      const pump = (): void => {
+        do written += chunk.length;
+        while (!response.destroyed && response.write(chunk));
+      };
+      response.on('drain', pump);
+      pump();
+    }, reply(200));
+    const { url } = await startProxyWith({ target: [sick.url, well.url] });
+
+    expect((await get(url)).status).toBe(200);
+    await until(() => sick.openSockets() === 0);
+
+    expect(written).toBeLessThan(32 * 1024 * 1024); // what buffers hold, and not a second's worth
+  });
+
   it('and is short is read, and its connection used again', async () => {
     const [sick, well] = await startBackends(reply(500, 'short'), reply(200));
     const { url } = await startProxyWith({ target: [sick.url, well.url], breaker: false });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { reply, startBackend, streamForever } from './support/backend.js';
-import { get, startProxyWith } from './support/proxy.js';
+import { bigBody, reply, startBackend, streamForever } from './support/backend.js';
+import { digest } from './support/bodies.js';
+import { get, open, quietProxy, startProxy, startProxyWith } from './support/proxy.js';
 import { startRawBackend } from './support/raw.js';
 import { until } from './support/wait.js';
 
@@ -93,5 +94,24 @@ describe('a log stream that throws', () => {
     expect((await get(url)).status).toBe(200);
     await until(() => told.length === 3, 'the events');
     expect(told).toEqual(['break', 'half-open', 'reset']);
+  });
+});
+
+describe('a middleware that wraps write() and answers nothing', () => {
+  it('does not stop a long response for ever', async () => {
+    const { handler, sha256 } = bigBody(8 * 1024 * 1024);
+    const backend = await startBackend(handler);
+    const { url } = await startProxy((app) =>
+      app.use(
+        (_req, res, next) => {
+          const write = res.write.bind(res) as (chunk: Buffer) => boolean;
+          res.write = ((chunk: Buffer) => void write(chunk)) as never;
+          next();
+        },
+        quietProxy({ target: backend.url }),
+      ),
+    );
+
+    expect((await digest(await open(url).response)).sha256).toBe(sha256);
   });
 });

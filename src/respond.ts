@@ -90,6 +90,7 @@ export function writeEarlyHints(req: Request, res: Response, headers: HeaderMap)
 /** Answers an error as `application/problem+json` (RFC 9457); answers the bytes of its body. */
 export function respond(req: Request, res: Response, error: ProxyError): number {
   const body = Buffer.from(problem(error));
+  for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value);
   for (const name of [
     'transfer-encoding',
     'content-encoding',
@@ -99,7 +100,6 @@ export function respond(req: Request, res: Response, error: ProxyError): number 
   ]) {
     res.removeHeader(name);
   }
-  for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value);
   res.writeHead(error.status, {
     'content-type': 'application/problem+json',
     'content-length': body.length,

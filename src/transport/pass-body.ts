@@ -44,7 +44,7 @@ export function passBody(
     events.onData(chunk.length);
     const goOn = res.write(chunk);
     flush?.();
-    if (goOn) return;
+    if (goOn !== false) return; // nothing, of a write() that a middleware has wrapped carelessly
     response.pause();
     paused = true;
     events.onBackPressure(true);
