@@ -163,7 +163,11 @@ describe('connectTimeout', () => {
   it('is over when the connection stands', async () => {
     const later = gate();
     const backend = await startBackend(heldUntil(later.opened, reply(200, 'late')));
-    const { url } = await startProxyWith({ target: backend.url, connectTimeout: 300 });
+    const { url } = await startProxyWith({
+      target: backend.url,
+      connectTimeout: 300,
+      retry: false,
+    });
 
     const answer = get(url);
     await until(() => backend.started === 1);

@@ -32,6 +32,7 @@ const WRONG: [path: string, value: unknown, right: string, shown?: string][] = [
   ['target', '//10.0.0.1', 'http://127.0.0.1:8081'],
   ['target', 'ftp://10.0.0.1', 'http://127.0.0.1:8081'],
   ['target', 'ws://10.0.0.1', 'http://127.0.0.1:8081'],
+  ['target', 'http://10.0.0.1,10.0.0.2', 'http://127.0.0.1:8081'],
   ['target', [A, 7], 'http://127.0.0.1:8081', '7'],
   ['target', [A, { weight: 2 }], 'http://127.0.0.1:8081', '{ weight: 2 }'],
   ['target', `${A}/#top`, 'without a fragment'],
@@ -100,7 +101,8 @@ const WRONG: [path: string, value: unknown, right: string, shown?: string][] = [
   ['secure', 0, 'true or false'],
   ['ssl', 'ca.pem', 'object'],
   ['agent', true, 'http.Agent'],
-  ['localAddress', 7, 'string'],
+  ['localAddress', 7, '10.0.0.7'],
+  ['localAddress', 'eth0', '10.0.0.7'],
   ['prependPath', 'no', 'true or false'],
   ['ignorePath', 'no', 'true or false'],
   ['preserveHeaderKeyCase', 'no', 'true or false'],
@@ -150,6 +152,7 @@ describe('a wrong value', () => {
 
     expect(wrongTrace).toBeInstanceOf(TypeError);
     expect(wrongTrace.message).toContain('"trace.header"');
+    expect(errorOf(() => requestId('X-Id' as never)).message).toContain("got 'X-Id'");
     expect(wrongLog).toBeInstanceOf(TypeError);
     expect(wrongLog.message).toContain('"log.stream"');
   });

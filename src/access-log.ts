@@ -55,19 +55,22 @@ export function createLog(options: LogOptions & { format: LogFormat }): AccessLo
     }
   }
   const line = formatter(format);
-  function skips(req: IncomingMessage, res: ServerResponse): boolean {
+  /** A `skip` or a token of the user's that throws is named in the log, and costs no more than that. */
+  function tried<T>(hook: string, run: () => T, otherwise: T): T {
     try {
-      return skip !== undefined && atOnce(skip(req, res));
+      return run();
     } catch (thrown) {
-      const { code, message } = hookError('log.skip', thrown);
+      const { code, message } = hookError(hook, thrown);
       note({ event: code, message });
-      return false;
+      return otherwise;
     }
   }
   const logger = morgan<IncomingMessage, ServerResponse>(
     function lineAtEnd(tokens, req, res) {
-      if (res.writableFinished || res.closed)
-        return skips(req, res) ? null : line(tokens, req, res);
+      if (res.writableFinished || res.closed) {
+        if (skip && tried('log.skip', () => atOnce(skip(req, res)), false)) return null;
+        return tried('a token of log', () => line(tokens, req, res), null);
+      }
       // morgan hears a reset from the socket, before the response's 'close' has told anybody.
       res.once('close', () => {
         const late = lineAtEnd(tokens, req, res);
@@ -93,11 +96,24 @@ export function createLog(options: LogOptions & { format: LogFormat }): AccessLo
 
 function ignoreNext(): void {}
 
-/** One of ours, or what morgan would make of it: a name, or a format string. */
+/**
+ * One of ours, or what morgan would make of it: a name, or a format string.
+ *
+ * @throws {TypeError} for a token that there is not; morgan would throw at the first request.
+ */
 function formatter(format: LogFormat): Formatter {
-  const named = (morgan as unknown as Record<string, unknown>)[format];
-  const known = FORMATS[format] ?? (Object.hasOwn(morgan, format) ? named : undefined) ?? format;
-  return typeof known === 'function' ? (known as Formatter) : morgan.compile(String(known));
+  const known = morgan as unknown as Record<string, unknown>;
+  const found = FORMATS[format] ?? (Object.hasOwn(known, format) ? known[format] : format);
+  if (typeof found === 'function') return found as Formatter;
+  const tokens = [...String(found).matchAll(/:([-\w]{2,})(?:\[[^\]]+\])?/g)].map(
+    ([, name]) => name!,
+  );
+  const missing = tokens.find((name) => typeof known[name] !== 'function');
+  if (tokens.length > 0 && missing === undefined) return morgan.compile(String(found));
+  throw new TypeError(
+    `option "log" must be 'text', 'json', a name of morgan's or tokens such as ':method :url :hops'; ` +
+      `got '${format}'${missing === undefined ? '' : `, and there is no token ":${missing}"`}`,
+  );
 }
 
 let registered = false;

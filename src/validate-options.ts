@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { isIP } from 'node:net';
 import { inspect } from 'node:util';
 import { checkedHeaders } from './headers.js';
 import {
@@ -36,6 +37,7 @@ const KINDS = {
   function: [isFunction, 'a function'],
   object: [isObject, 'an object'],
   text: [isText, 'a string'],
+  address: [(v) => isText(v) && isIP(v) !== 0, "an IP address such as '10.0.0.7'"],
   token: [isToken, "a header name such as 'X-Request-ID'"],
   ms: [(v) => isNumber(v, 2 ** 31 - 1), 'milliseconds from 0 to 2147483647, for example 3000'],
   count: [(v) => isAtLeast(v, 1), 'a positive integer, for example 3'],
@@ -68,7 +70,11 @@ const KINDS = {
     (v) => isFunction(v) || (isMapOf(v, (to) => typeof to === 'string') && areRegExps(v as object)),
     "regular expressions such as { '^/old': '/new' } or (path, req) => path",
   ],
-  on: [(v) => isMapOf(v, isFunction), 'functions such as { proxyReq: (proxyReq, req) => {} }'],
+  on: [
+    // By its name: http-proxy-middleware hands out an anonymous wrapper.
+    (v) => isMapOf(v, (f) => isFunction(f) && !/ResponseInterceptor$/.test((f as Kind[0]).name)),
+    'functions such as { proxyReq: (proxyReq, req) => {} }, and no responseInterceptor()',
+  ],
   plugins: [(v) => Array.isArray(v) && v.every(isFunction), 'a list of functions'],
   logger: [
     (v) => isObject(v) && ['info', 'warn', 'error'].every((name) => isFunction(v[name])),
@@ -111,7 +117,8 @@ const RULES = rules<TinyProxyOptions>({
     'autoRewrite',
     'preserveHeaderKeyCase',
   ],
-  text: ['localAddress', 'hostRewrite'],
+  text: ['hostRewrite'],
+  address: ['localAddress'],
   object: ['ssl'],
   protocol: ['protocolRewrite'],
   cookie: ['cookieDomainRewrite', 'cookiePathRewrite'],
@@ -225,7 +232,8 @@ function resolveTargets(target: TinyProxyOptions['target']): ResolvedOptions['ta
     const text = given instanceof URL ? given.href : given;
     if (!isText(text) || !URL.canParse(text)) throw wrong('target', item, expected);
     const url = new URL(text);
-    if (!/^https?:$/.test(url.protocol)) throw wrong('target', text, expected);
+    if (!/^https?:$/.test(url.protocol) || url.hostname.includes(','))
+      throw wrong('target', text, expected);
     const shown = `${url.protocol}//...@${url.host}`;
     if (url.username || url.password) throw wrong('target', shown, 'without a password; use auth');
     if (url.hash !== '') throw wrong('target', text, 'a URL without a fragment');
@@ -255,6 +263,7 @@ function resolveRetry(options: RetryOptions): NonNullable<ResolvedOptions['retry
 
 /** @throws {TypeError} */
 export function resolveTrace(options: TraceOptions): Required<TraceOptions> {
+  if (!isObject(options)) throw wrong('trace', options, 'an object such as { trust: false }');
   return { ...DEFAULTS.trace, generate: () => randomUUID(), ...checked('trace.', options, TRACE) };
 }
 
