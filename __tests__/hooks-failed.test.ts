@@ -3,7 +3,7 @@ import type { NextFunction, Request, Response } from 'express';
 import { ProxyError, type TinyProxyOptions } from '../src/index.js';
 import { reply, startBackend } from './support/backend.js';
 import { get, quietProxy, startProxy, startProxyWith } from './support/proxy.js';
-import { refusedUrl } from './support/raw.js';
+import { refusedUrl, sendRaw, startRawBackend } from './support/raw.js';
 import { until } from './support/wait.js';
 
 type Options = Omit<TinyProxyOptions, 'target'>;
@@ -202,5 +202,26 @@ describe('a hook that fails when all is decided', () => {
 
     expect(proxy.status().backends[0]).toMatchObject({ failures: 0, inFlight: 0 });
     expect(log.join()).toContain('the hook');
+  });
+});
+
+describe('an on.error that answers, as plain http-proxy-middleware has it do', () => {
+  it('does not make a broken body a whole one', async () => {
+    const backend = await startRawBackend([
+      { write: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n' },
+      { end: true },
+    ]);
+    const { port } = await startProxyWith({
+      target: backend.url,
+      on: {
+        error: (_error, _req, res) => {
+          res.end('Bad gateway');
+        },
+      },
+    });
+
+    const answer = await sendRaw(port, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n', { until: 'close' });
+    expect(answer.complete).toBe(false);
+    expect(answer.rawText).not.toContain('Bad gateway');
   });
 });

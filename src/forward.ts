@@ -266,12 +266,12 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
   fail(failure: ProxyError): void {
     const { req, res, exchange, context } = this;
     this.#finish();
+    if (this.#committedAt > 0) this.cut(); // before a hook can end it in good order
     const backend = this.#attempt?.backend ?? null;
     const error = context.transport.reportError(failure, req, res, backend);
     error.requestId = exchange.id;
     error.hops = exchange.hops;
     this.onBug(error);
-    if (this.#committedAt > 0) return this.cut();
     if (res.headersSent) return;
     // The rest of a body that has stopped coming would be waited for before the next request.
     if (error.code === 'CLIENT_TIMEOUT') res.setHeader('connection', 'close');
