@@ -4,9 +4,9 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from '@jest/globals';
 import { KeptBytes, ReplayBody } from '../src/replay-body.js';
-import { echo, hang, reply, startBackend } from './support/backend.js';
+import { atHead, controlled, echo, hang, reply, startBackend } from './support/backend.js';
 import { digest, sha256 } from './support/bodies.js';
-import { get, open, startProxyWith } from './support/proxy.js';
+import { get, open, readBody, startProxyWith } from './support/proxy.js';
 import { sendRaw } from './support/raw.js';
 import { until, within } from './support/wait.js';
 
@@ -90,5 +90,45 @@ describe('a probe whose client does not send its body', () => {
     const others = await Promise.all(Array.from({ length: 20 }, () => get(url)));
     expect(new Set(others.map(({ status }) => status))).toEqual(new Set([503]));
     expect(backend.started).toBe(2);
+  });
+});
+
+describe('an upload that goes on after the head of its response', () => {
+  it('keeps the response from being idle', async () => {
+    const answer = controlled();
+    const backend = await startBackend(atHead(answer.handler));
+    const { url } = await startProxyWith({ target: backend.url, idleTimeout: 300 });
+    const upload = new PassThrough();
+    const response = await open(url, { method: 'POST', body: upload }).response;
+    const end = performance.now() + 900;
+
+    await until(() => {
+      upload.write('x');
+      return performance.now() > end;
+    }, 'three times the idle timeout');
+    answer.send('done');
+    answer.end();
+    expect(String((await readBody(response)).body)).toBe('done');
+    upload.end();
+  });
+});
+
+describe('without an attemptTimeout, a client that leaves in mid-body', () => {
+  it('does not make up for the failures before', async () => {
+    const stream = controlled();
+    const backend = await startBackend(reply(500));
+    const { url, proxy } = await startProxyWith({
+      target: backend.url,
+      retry: false,
+      attemptTimeout: 0,
+    });
+    await get(url);
+    backend.answerWith(stream.handler);
+    const { request, response } = open(url);
+    (await response).on('error', () => {});
+    request.destroy();
+
+    await until(() => proxy.status().inFlight === 0, 'the end of the request');
+    expect(proxy.status().backends[0]?.consecutiveFailures).toBe(1);
   });
 });

@@ -41,7 +41,7 @@ export class AttemptRecord {
 
   /** Its client has left. That tells nothing about the backend, unless it had streamed for long. */
   leave(streamedMs: number, longMs: number): void {
-    if (streamedMs > longMs) this.countSuccess();
+    if (streamedMs > (longMs || Number.POSITIVE_INFINITY)) this.countSuccess(); // 0: no timeout
     this.settle('CLIENT_GONE');
   }
 

@@ -58,6 +58,7 @@ export class Deadlines {
 
   onFlowing(): void {
     if (this.#mode === 'client-idle') this.#run('head', performance.now());
+    else this.touch(performance.now()); // a response is not idle while its request still comes
   }
 
   /** The head has arrived: from now on only idleness counts. */
