@@ -21,12 +21,11 @@ export class Deadlines {
 
   /** `0` means none, for every one of them. */
   constructor(
-    requestMs: number,
-    idleMs: number,
+    { requestTimeout, idleTimeout }: { requestTimeout: number; idleTimeout: number },
     private readonly owner: { onExpired(expired: Expired): void },
   ) {
-    this.#requestLeft = requestMs || NEVER;
-    this.#idleMs = idleMs || NEVER;
+    this.#requestLeft = requestTimeout || NEVER;
+    this.#idleMs = idleTimeout || NEVER;
   }
 
   /** What the request has left. */

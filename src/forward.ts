@@ -25,6 +25,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
   readonly deadlines: Deadlines;
   /** There is one where there was an attempt. */
   #outgoing: OutgoingRequest | null = null;
+  slot = -1;
   attempts = 0;
   #attempt: AttemptRecord | null = null;
   #flight: Flight | null = null;
@@ -41,8 +42,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     private readonly next: NextFunction,
     readonly exchange: Exchange,
   ) {
-    const { requestTimeout, idleTimeout } = context.options;
-    this.deadlines = new Deadlines(requestTimeout, idleTimeout, this);
+    this.deadlines = new Deadlines(context.options, this);
     context.inFlight.enter(this);
     res.on('close', () => this.#onClose());
   }
