@@ -55,8 +55,9 @@ export class ReplayBody {
     private readonly total: KeptBytes,
     private readonly listener: BodyListener,
   ) {
-    // A listener in front of us has set it flowing: from now on it flows when it is wanted here.
-    if (req.readableFlowing) req.pause();
+    // A listener in front of us may have set it flowing, or a hook's will: it flows when it is
+    // wanted here.
+    req.pause();
     // A body that says it is too long is not kept at all.
     this.#keeping = maxBytes > 0 && !(Number(req.headers['content-length']) > maxBytes);
   }

@@ -85,10 +85,17 @@ export class HttpFlight implements Flight {
       // A body that a hook writes would go out beside ours, under one Content-Length.
       clientRequest.write = () => true;
       clientRequest.end = () => clientRequest;
+      clientRequest.flushHeaders = () => {};
       const { req, res } = this.attempt;
       if (!this.tell('proxyReq', clientRequest, req, res, options)) return;
     }
-    this.#frame(clientRequest);
+    try {
+      this.#frame(clientRequest);
+    } catch (thrown) {
+      this.fail(hookError('on.proxyReq', thrown)); // the head has gone out by a way of its own
+      clientRequest.destroy();
+      return;
+    }
     clientRequest.on('information', (info) => {
       if (!this.#over) this.events.onInformational(info.statusCode, passableHeaders(info.headers));
     });
@@ -117,6 +124,7 @@ export class HttpFlight implements Flight {
     if (length !== undefined) clientRequest.setHeader('content-length', length);
     else if (clientRequest.hasHeader('content-length'))
       clientRequest.removeHeader('content-length');
+    if (clientRequest.hasHeader('trailer')) clientRequest.removeHeader('trailer');
     // node:http would send a GET's or a DELETE's body without any framing.
     if (body !== null && length === undefined)
       clientRequest.setHeader('transfer-encoding', 'chunked');
