@@ -246,19 +246,6 @@ describe('drain()', () => {
     expect(drained()).toBe(true);
   });
 
-  it('lets a request that is in flight finish', async () => {
-    const held = gate();
-    const backend = await startBackend(heldUntil(held.opened, reply(200, 'whole')));
-    const { url, proxy } = await startProxyWith({ target: backend.url });
-
-    const answer = get(url);
-    await until(() => backend.started === 1);
-    proxy.drain(backend.url);
-    held.open();
-
-    expect((await answer).text).toBe('whole');
-  });
-
   it.each(['http://10.0.0.9', 'nonsense', `${A}/x`])(
     'of %s, which is no backend, is a TypeError',
     (url) => {

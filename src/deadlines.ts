@@ -70,11 +70,7 @@ export class Deadlines {
     this.#since = now;
   }
 
-  /** The response waits for its client to read. */
-  pauseBody(): void {
-    this.stop();
-  }
-
+  /** The response waits for its client to read, or all is over. */
   stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

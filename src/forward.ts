@@ -163,7 +163,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
   }
 
   onBackPressure(waiting: boolean): void {
-    if (waiting) this.deadlines.pauseBody();
+    if (waiting) this.deadlines.stop();
     else this.deadlines.startBody(performance.now());
   }
 

@@ -136,11 +136,9 @@ export function setForwarded(out: HeaderMap, req: Request): void {
 const OURS = new Set(['content-length', 'expect']);
 
 /** What is wrong with a backend's head, or null. It is asked before anything of it is used. */
-export function invalidResponse(
-  status: number,
-  reason: string,
-  { headers, rawHeaders, httpVersion, httpVersionMajor }: IncomingMessage,
-): string | null {
+export function invalidResponse(response: IncomingMessage): string | null {
+  const { headers, rawHeaders, httpVersion, httpVersionMajor } = response;
+  const { statusCode: status = 0, statusMessage: reason = '' } = response;
   if (httpVersionMajor !== 1) return `HTTP/${httpVersion} on an HTTP/1 connection`;
   if (status < 200 || status > 599) return `status ${status}`;
   if (!isFieldValue(reason)) return 'a control byte in the reason phrase';
@@ -169,11 +167,10 @@ export function passableHeaders(headers: IncomingHttpHeaders): HeaderMap {
 
 /** Joins two values of a list field, the app's first. */
 export function joinField(
-  ours: number | string | readonly string[] | undefined,
+  ours: number | string | readonly string[],
   theirs: string | readonly string[],
 ): string[] {
-  const list = ours === undefined ? [] : typeof ours === 'object' ? [...ours] : [String(ours)];
-  return list.concat(theirs);
+  return (typeof ours === 'object' ? [...ours] : [String(ours)]).concat(theirs);
 }
 
 /**

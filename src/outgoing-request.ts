@@ -41,13 +41,17 @@ export class OutgoingRequest {
     this.#body = this.#takeBody(listener);
   }
 
+  get #streamed(): ReplayBody | null {
+    return this.#body instanceof ReplayBody ? this.#body : null;
+  }
+
   /** What was sent of the body so far can be sent again. */
   get bodyReplayable(): boolean {
-    return !(this.#body instanceof ReplayBody) || this.#body.replayable;
+    return this.#streamed?.replayable ?? true;
   }
 
   get waitingForClient(): boolean {
-    return this.#body instanceof ReplayBody && this.#body.waiting;
+    return this.#streamed?.waiting ?? false;
   }
 
   /** @throws what the user's director throws, or a ProxyError about the path that it chose. */
@@ -73,12 +77,12 @@ export class OutgoingRequest {
 
   /** No further attempt will follow. */
   release(): void {
-    if (this.#body instanceof ReplayBody) this.#body.release();
+    this.#streamed?.release();
   }
 
   /** The request is over. */
   discard(): void {
-    if (this.#body instanceof ReplayBody) this.#body.discard();
+    this.#streamed?.discard();
   }
 
   /** RFC 9112 6.3: a body is announced by its framing. It is framed anew, by what is known of it. */

@@ -28,13 +28,9 @@ declare module 'express-serve-static-core' {
 /** What may go into a header and a log line as it is; nothing else is taken from a client. */
 const ID = /^[A-Za-z0-9._~:/+=@-]{1,128}$/;
 
-export interface Trace {
-  /** As it is written. */
-  readonly header: string;
-  /** In lower case. */
+export interface Trace extends Required<TraceOptions> {
+  /** The header in lower case. */
   readonly name: string;
-  readonly trust: boolean;
-  readonly generate: () => string;
 }
 
 export function isRequestId(id: unknown): id is string {
@@ -92,10 +88,5 @@ export function requestId(options: TraceOptions = {}): RequestHandler {
 }
 
 export function compileTrace(options: Required<TraceOptions>): Trace {
-  return {
-    header: options.header,
-    name: options.header.toLowerCase(),
-    trust: options.trust,
-    generate: options.generate,
-  };
+  return { ...options, name: options.header.toLowerCase() };
 }

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { hookError } from '../errors.js';
 import { type HeaderMap, invalidResponse, passableHeaders } from '../headers.js';
 import type { Hpm } from '../hpm.js';
+import { ReplayBody } from '../replay-body.js';
 import { setHead } from '../respond.js';
 import { addTrailers, passBody } from './pass-body.js';
 import type { Attempt, AttemptEvents, Flight, Outcome } from './transport.js';
@@ -156,10 +157,7 @@ export class HttpFlight implements Flight {
   #startBody(): void {
     const { body } = this.attempt;
     if (this.#over || body === null) return;
-    if (Buffer.isBuffer(body)) {
-      this.#finish(body);
-      return;
-    }
+    if (Buffer.isBuffer(body)) return this.#finish(body);
     const stream = body.open();
     // node:http keeps the head for the first chunk, and a backend may want to answer the head.
     setImmediate(() => {
@@ -179,9 +177,8 @@ export class HttpFlight implements Flight {
   onResponse(response: IncomingMessage): void {
     this.#clientResponse = response;
     response.on('error', () => {}); // 'close' tells it
-    const status = response.statusCode ?? 0;
-    const reason = response.statusMessage ?? '';
-    const wrong = this.#over ? 'late' : invalidResponse(status, reason, response);
+    const { statusCode: status = 0, statusMessage: reason = '' } = response;
+    const wrong = this.#over ? 'late' : invalidResponse(response);
     if (wrong !== null) {
       this.fail(invalid(wrong));
       response.destroy();
@@ -252,7 +249,7 @@ export class HttpFlight implements Flight {
         this.#clientRequest?.reusedSocket === true &&
         (code === 'ECONNRESET' || code === 'EPIPE') &&
         socket?.bytesRead === this.#bytesBefore,
-      waitingForClient: body !== null && !Buffer.isBuffer(body) && body.waiting,
+      waitingForClient: body instanceof ReplayBody && body.waiting,
     });
     return true;
   }
@@ -266,7 +263,7 @@ export class HttpFlight implements Flight {
   #end(): void {
     clearTimeout(this.#connectTimer);
     const { body } = this.attempt;
-    if (body !== null && !Buffer.isBuffer(body)) body.shut();
+    if (body instanceof ReplayBody) body.shut();
   }
 }
 
