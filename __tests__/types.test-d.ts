@@ -180,8 +180,10 @@ tinyProxy({ target, retry: { attempt: 3 } });
 tinyProxy({ target, balance: 'fastest' });
 // @ts-expect-error: not in this version
 tinyProxy({ target, transport: 'undici' });
-// @ts-expect-error: not in this version
 tinyProxy({ target, ws: true });
+tinyProxy({ target, ws: '/api' });
+// @ts-expect-error: not a path
+tinyProxy({ target, ws: 1 });
 // @ts-expect-error: refused
 tinyProxy({ target, router: () => target });
 // @ts-expect-error: refused

@@ -150,8 +150,7 @@ const FORMATS: Partial<Record<string, Formatter>> = {
       tokens.method!(req, res),
       tokens.url!(req, res),
       statusOf(req, res) ?? '-',
-      tokens.res!(req, res, 'content-length') ?? '-',
-      tokens['response-time']!(req, res) ?? '-',
+      ...sizeAndTime(tokens, req, res),
       'ms',
       hopsText((req as Request).hops),
     ].join(' ');
@@ -176,6 +175,13 @@ const FORMATS: Partial<Record<string, Formatter>> = {
     );
   },
 };
+
+/** Of a tunnel there is no content length, and its head is not the end: its bytes, all its time. */
+function sizeAndTime(...[tokens, req, res]: Parameters<Formatter>): (string | number)[] {
+  if (res.statusCode === 101) return [exchangeOf(req)?.bytes ?? '-', totalMs(req)];
+  const size = tokens.res!(req, res, 'content-length') ?? '-';
+  return [size, tokens['response-time']!(req, res) ?? '-'];
+}
 
 function totalMs(req: IncomingMessage): number {
   const [seconds, nanoseconds] = process.hrtime((req as { _startAt?: [number, number] })._startAt);

@@ -6,8 +6,8 @@ import type { Exchange, Hop } from './exchange.js';
 /** The bookkeeping of one attempt: its hop, what it tells about its backend, and that only once. */
 export class AttemptRecord {
   hop: Hop | null = null;
-  /** It has been counted as a failure. */
-  failed = false;
+  /** Its backend's breaker has heard all that it will hear of it. */
+  #counted = false;
   over = false;
   readonly startedAt = performance.now();
 
@@ -46,17 +46,21 @@ export class AttemptRecord {
   }
 
   countFailure(why: string): void {
-    if (this.failed) return;
-    this.failed = true;
+    if (this.#counted) return;
+    this.#counted = true;
     this.backend.fail(this.ticket, why, performance.now());
   }
 
-  countHead(): void {
-    if (!this.failed) this.backend.breaker?.headArrived(this.ticket);
+  /** What comes after a 101 is between the client and the application. */
+  countHead(status: number): void {
+    if (status === 101) return this.countSuccess();
+    if (!this.#counted) this.backend.breaker?.headArrived(this.ticket);
   }
 
   countSuccess(): void {
-    if (!this.failed) this.backend.breaker?.success(this.ticket);
+    if (this.#counted) return;
+    this.#counted = true;
+    this.backend.breaker?.success(this.ticket);
   }
 
   end(): void {

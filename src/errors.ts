@@ -95,6 +95,21 @@ export function badRequest(
   return error;
 }
 
+/** Errors of node:http about what it is told to send: the client's bytes, not the backend's fault. */
+const UNSENDABLE = /^ERR_(INVALID_CHAR|INVALID_HTTP_TOKEN|HTTP_INVALID_HEADER_VALUE|UNESCAPED_)/;
+
+/** What an attempt has failed by on our side of it, or null. */
+export function ownError(error: Error, code: string): ProxyError | null {
+  if (error instanceof ProxyError) return error;
+  return UNSENDABLE.test(code) ? badRequest(error.message) : null;
+}
+
+/** What the last attempt has come to. */
+export function gatewayError(late: boolean, where: string, cause: Error): ProxyError {
+  const message = `${where}: ${cause.message}`;
+  return new ProxyError(late ? 'GATEWAY_TIMEOUT' : 'BAD_GATEWAY', { message, cause });
+}
+
 /** No backend may be tried. RFC 9110 10.2.3: Retry-After in whole seconds. */
 export function noBackend(message: string, waitMs: number): ProxyError {
   const error = new ProxyError('NO_BACKEND', { message });

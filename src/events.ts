@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events';
+import type { ServerResponse } from 'node:http';
 import { describe, warn } from './errors.js';
-import type { Hop, NoRetryReason } from './exchange.js';
+import type { Exchange, Hop, NoRetryReason } from './exchange.js';
 
 /** About one attempt. */
 export interface AttemptEvent {
@@ -78,4 +79,19 @@ export function tell<K extends keyof TinyProxyEvents>(
   } catch (thrown) {
     warn('TINY_PROXY_LISTENER', `a listener of "${event}" threw: ${describe(thrown)}`);
   }
+}
+
+/** A request is over; `last` is the attempt that was its last. */
+export function tellDone(
+  events: ProxyEvents,
+  { id, hops, bytes, noRetry, startedAt }: Exchange,
+  res: ServerResponse,
+  last: { readonly about: AttemptEvent } | null,
+): void {
+  const { backend = null, attempt = 0 } = last?.about ?? {};
+  tell(events, 'done', {
+    ...{ requestId: id, backend, attempt, bytes, hops, noRetry },
+    status: res.headersSent ? res.statusCode : null,
+    ms: performance.now() - startedAt,
+  });
 }

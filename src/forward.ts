@@ -4,8 +4,16 @@ import type { Backend } from './backends.js';
 import type { Ticket } from './breaker.js';
 import type { Context } from './context.js';
 import { Deadlines, type Expired } from './deadlines.js';
-import { atOnce, BUGS, badRequest, hookError, noBackend, ProxyError } from './errors.js';
-import { tell } from './events.js';
+import {
+  atOnce,
+  BUGS,
+  gatewayError,
+  hookError,
+  noBackend,
+  ownError,
+  ProxyError,
+} from './errors.js';
+import { tell, tellDone } from './events.js';
 import type { Exchange } from './exchange.js';
 import { OutgoingRequest } from './outgoing-request.js';
 import type { BodyListener } from './replay-body.js';
@@ -13,9 +21,6 @@ import { modifyHead, respond, writeEarlyHints, writeHead } from './respond.js';
 import { asksForRest, type Failure } from './retry.js';
 import { type Retried, RetryLoop } from './retry-loop.js';
 import type { AttemptEvents, Flight, Head, Outcome } from './transport/transport.js';
-
-/** Errors of node:http about what it is told to send: the client's bytes, not the backend's fault. */
-const UNSENDABLE = /^ERR_(INVALID_CHAR|INVALID_HTTP_TOKEN|HTTP_INVALID_HEADER_VALUE|UNESCAPED_)/;
 
 /** A failure of an attempt whose connection stood. */
 const SENT: Failure = { unsent: false, stale: false };
@@ -93,7 +98,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     // Somebody else has answered: a timeout middleware, say.
     if (this.res.headersSent) return this.#drop(attempt);
     try {
-      if (atOnce(isFailure(head.status))) {
+      if (head.status !== 101 && atOnce(isFailure(head.status))) {
         attempt.countFailure(`status ${head.status}`);
         if (asksForRest(head.headers['retry-after'])) this.#loop.trail.barred.add(attempt.backend);
         if (this.#retry(attempt, SENT)) return 'drop';
@@ -119,12 +124,13 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     } catch (thrown) {
       return this.#refuse(attempt, hookError(hook, thrown));
     }
-    attempt.countHead();
+    attempt.countHead(head.status);
     this.#settled = true;
     this.#committedAt = performance.now();
     this.exchange.upstreamMs = attempt.hop!.ms;
     this.#outgoing!.release();
-    this.deadlines.startBody(this.#committedAt);
+    if (head.status === 101) this.deadlines.stop();
+    else this.deadlines.startBody(this.#committedAt);
     return 'pass';
   }
 
@@ -176,8 +182,8 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
       return;
     }
     const { code, error, connected, stale } = outcome;
-    if (error instanceof ProxyError || UNSENDABLE.test(code)) {
-      const own = error instanceof ProxyError ? error : badRequest(error.message);
+    const own = ownError(error, code);
+    if (own !== null) {
       attempt.settle(own.code);
       this.#endWith(attempt, own);
       return;
@@ -193,9 +199,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     this.#drop(attempt); // before the next is chosen: a probe that tells nothing is vacant again
     if (this.#retry(attempt, failure)) return;
     const late = code === 'ETIMEDOUT' || this.exchange.noRetry === 'deadline';
-    const message = `${attempt.backend.name}: ${code}: ${error.message}`;
-    const name = late ? 'GATEWAY_TIMEOUT' : 'BAD_GATEWAY';
-    this.#endWith(attempt, new ProxyError(name, { message, cause: error }));
+    this.#endWith(attempt, gatewayError(late, `${attempt.backend.name}: ${code}`, error));
   }
 
   /** Answers whether all is said: another attempt is on its way, or the choice of one has failed. */
@@ -245,13 +249,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     this.#flight?.abort();
     attempt?.end();
     this.#finish();
-    if (context.events.listenerCount('done') === 0) return;
-    const { id, hops, bytes, noRetry } = exchange;
-    tell(context.events, 'done', {
-      ...{ requestId: id, backend: attempt?.backend.name ?? null, attempt: this.attempts },
-      ...{ status: res.headersSent ? res.statusCode : null, bytes, hops, noRetry },
-      ms: performance.now() - exchange.startedAt,
-    });
+    if (context.events.listenerCount('done') > 0) tellDone(context.events, exchange, res, attempt);
   }
 
   /** Stops all that belongs to the request; the retry loop too. */
@@ -295,6 +293,6 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     this.#cut = true;
     if (this.#attempt?.over === false) this.#attempt.settle('CUT');
     this.#flight?.abort();
-    this.res.destroy();
+    if (this.res.statusCode !== 101) this.res.destroy(); // a tunnel ends by FIN
   }
 }

@@ -45,6 +45,9 @@ const SINGLE = new Set(
 /** Node drops what comes after this many fields without a word, framing fields too (CVE-2026-58044). */
 const MAX_FIELDS = 1000;
 
+/** The two fields that ask for a WebSocket, and that grant it. RFC 6455 4.1. */
+export const WEBSOCKET = { connection: 'Upgrade', upgrade: 'websocket' } as const;
+
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** The name of a single field that came twice, or null. */
@@ -137,10 +140,26 @@ const OURS = new Set(['content-length', 'expect']);
 
 /** What is wrong with a backend's head, or null. It is asked before anything of it is used. */
 export function invalidResponse(response: IncomingMessage): string | null {
-  const { headers, rawHeaders, httpVersion, httpVersionMajor } = response;
-  const { statusCode: status = 0, statusMessage: reason = '' } = response;
+  const { statusCode: status = 0 } = response;
+  return status < 200 || status > 599 ? `status ${status}` : invalidHead(response);
+}
+
+/** The same about a 101. RFC 6455 4.2.2: whatever else it would switch to was not asked for. */
+export function invalidUpgrade(response: IncomingMessage): string | null {
+  const { upgrade } = response.headers;
+  if (upgrade?.trim().toLowerCase() !== 'websocket') return 'a 101 to something else';
+  return invalidHead(response);
+}
+
+function invalidHead(response: IncomingMessage): string | null {
+  const {
+    headers,
+    rawHeaders,
+    httpVersion,
+    httpVersionMajor,
+    statusMessage: reason = '',
+  } = response;
   if (httpVersionMajor !== 1) return `HTTP/${httpVersion} on an HTTP/1 connection`;
-  if (status < 200 || status > 599) return `status ${status}`;
   if (!isFieldValue(reason)) return 'a control byte in the reason phrase';
   if (tooManyFields(rawHeaders)) return '1000 header fields or more';
   for (let i = 1; i < rawHeaders.length; i += 2) {

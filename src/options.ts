@@ -129,8 +129,8 @@ export interface TinyProxyOptions {
   modifyResponse?: (response: OutgoingResponse, req: Request) => void;
   /** A name: `Via: 1.1 name` goes along (RFC 9110 7.6.3), and a request that bears it already is a loop: 508. Default `false`. */
   via?: false | string;
-  /** Not in this version. */
-  ws?: false;
+  /** WebSockets, without `server.on('upgrade', proxy.upgrade)`: the server of the first request is subscribed by itself. A string: the mount path (`'/api'`), for an app that cannot be looked at. Default `false`. */
+  ws?: boolean | string;
   /** `X-Forwarded-For`, `-Proto`, `-Host`, `-Prefix` by Express's `trust proxy`. Default `true`; `false`: none set, none taken away. */
   xfwd?: boolean;
   /** The requests to take, by their path under the mount; others go on to the next handler. */

@@ -2,19 +2,27 @@ import type { Request, Response } from 'express';
 import type { Backend } from './backends.js';
 import type { Context } from './context.js';
 import { atOnce, hookError, ProxyError } from './errors.js';
-import { checkedHeaders, forwardableHeaders, type HeaderMap, setForwarded } from './headers.js';
+import {
+  checkedHeaders,
+  forwardableHeaders,
+  type HeaderMap,
+  setForwarded,
+  WEBSOCKET,
+} from './headers.js';
 import type { ResolvedOptions } from './options.js';
 import { checkUnread, parsedBody, wasRead } from './parsed-body.js';
 import { type BodyListener, ReplayBody } from './replay-body.js';
 import { checkDotSegments, checkPath, checkRequestLine, joinPath } from './request-target.js';
-import type { Attempt } from './transport/transport.js';
+import type { Attempt, Upgrade } from './transport/transport.js';
+import { upgradeOf } from './upgrade.js';
 
 /** What a request sends to a backend: made once, the same for every attempt but for its number. */
 export class OutgoingRequest {
   readonly #headers: HeaderMap;
   readonly #body: Buffer | ReplayBody | null;
-  /** By its method, or by the user's word. */
+  /** By its method, or by the user's word; a WebSocket never, once it is connected. */
   readonly replayable: boolean;
+  readonly upgrade: Upgrade | undefined;
 
   /** @throws {ProxyError} for a request that must not, or cannot, be forwarded. */
   constructor(
@@ -32,8 +40,9 @@ export class OutgoingRequest {
     if (options.xfwd) setForwarded(headers, req);
     addOwnHeaders(headers, options);
     if (trace !== null) headers[trace.name] = id;
+    this.upgrade = upgradeOf(req);
     try {
-      this.replayable = atOnce(retries.isReplayable(req));
+      this.replayable = this.upgrade === undefined && atOnce(retries.isReplayable(req));
     } catch (thrown) {
       throw hookError('retry.replayable', thrown);
     }
@@ -57,7 +66,7 @@ export class OutgoingRequest {
   /** @throws what the user's director throws, or a ProxyError about the path that it chose. */
   attempt(backend: Backend, number: number, res: Response): Attempt {
     const { changeOrigin, director, ignorePath } = this.context.options;
-    const req = this.req;
+    const { req, upgrade } = this;
     const base = backend.base;
     let path = ignorePath ? base.path + base.search : joinPath(base, this.path);
     let headers = { ...this.#headers };
@@ -72,7 +81,8 @@ export class OutgoingRequest {
       headers = checkedHeaders(outgoing.headers, this.#headers['content-length']);
       checkPath(base, path);
     }
-    return { req, res, backend, method: req.method, path, headers, body: this.#body };
+    if (upgrade !== undefined) Object.assign(headers, WEBSOCKET);
+    return { req, res, backend, method: req.method, path, headers, body: this.#body, upgrade };
   }
 
   /** No further attempt will follow. */

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Request, Response } from 'express';
 import { atOnce, type ProxyError, problem } from './errors.js';
-import { checkedHeaders, type HeaderMap, joinField } from './headers.js';
+import { checkedHeaders, type HeaderMap, joinField, WEBSOCKET } from './headers.js';
 import type { ResolvedOptions } from './options.js';
 import type { Trace } from './tracing.js';
 import type { Head } from './transport/transport.js';
@@ -27,8 +27,10 @@ export function modifyHead(modifyResponse: ModifyResponse, head: Head, req: Requ
  * @throws {TypeError} for what cannot be sent.
  */
 export function setHead(head: Head, status: number, headers: HeaderMap): void {
-  if (!Number.isInteger(status) || status < 200 || status > 599) {
-    throw new TypeError(`status must be an integer from 200 to 599; got ${String(status)}`);
+  const isFinal = Number.isInteger(status) && status >= 200 && status <= 599;
+  if (status !== head.status && (!isFinal || head.status === 101)) {
+    const expected = head.status === 101 ? 'stay 101' : 'be an integer from 200 to 599';
+    throw new TypeError(`status must ${expected}; got ${String(status)}`);
   }
   if (status !== head.status) head.reason = STATUS_CODES[status] ?? '';
   head.status = status;
@@ -50,8 +52,9 @@ export function writeHead(res: Response, head: Head, trace: Trace | null, keepCa
     headers.vary = joinField(vary, headers.vary).join(', ');
   }
   if (trace !== null) delete headers[trace.name]; // ours is on the response already
-  // RFC 9110 8.6: never with a 204.
-  if (head.status === 204) delete headers['content-length'];
+  // RFC 9110 8.6: never with these.
+  if (head.status === 204 || head.status === 101) delete headers['content-length'];
+  if (head.status === 101) Object.assign(headers, WEBSOCKET);
   res.removeHeader('trailer'); // of a body that the app has not made; Node throws where it cannot be
   // The app's own would frame a body that it has not made. Node takes a removal for a wish, also
   // of a field that was not there: after it, it would never chunk.
@@ -59,6 +62,9 @@ export function writeHead(res: Response, head: Head, trace: Trace | null, keepCa
   if (res.hasHeader(other)) res.removeHeader(other);
   const written = keepCase ? asWritten(headers, head.rawHeaders) : headers;
   res.writeHead(head.status, head.reason, written as Record<string, string | string[]>);
+  if (head.status !== 101) return;
+  res.socket!.setDefaultEncoding('latin1'); // it is UTF-8 that flushHeaders() would write else
+  res.flushHeaders();
 }
 
 /** `preserveHeaderKeyCase` */

@@ -42,10 +42,10 @@ export class RetryLoop {
     const { retries, events } = this.context;
     const { request, trail } = this;
     const { req, deadlines, attempts } = request;
-    const { replayable, bodyReplayable } = this.outgoing;
+    const { replayable, bodyReplayable, upgrade } = this.outgoing;
     const now = performance.now();
     const requestLeftMs = deadlines.requestLeft(now);
-    const sent = { req, replayable, bodyReplayable, attempts };
+    const sent = { req, replayable, bodyReplayable, upgrade: upgrade !== undefined, attempts };
     trail.tried.add(attempt.backend);
     let plan: RetryPlan | NoRetryReason;
     try {

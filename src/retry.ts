@@ -20,7 +20,8 @@ import type { RetryBudget } from './retry-budget.js';
  * back: a reset, a timeout and a 500 all leave that open. Sending it again is safe only where a
  * second time changes nothing: the methods that RFC 9110 9.2.2 calls idempotent, or what the user
  * says is so. A POST that is sent twice charges a customer twice. The one exception is an attempt
- * that failed before its connection stood: it has sent nothing (`unsent`).
+ * that failed before its connection stood: it has sent nothing (`unsent`). A WebSocket is sent again
+ * for that reason alone.
  *
  * A kept-alive connection that was reset as it was used again, before any byte of a response, is a
  * race that nobody lost (RFC 9112 9.3.1); it costs no place in the budget, but it is no proof that
@@ -38,6 +39,8 @@ export interface RetryCase {
   readonly req: Request;
   readonly failure: Failure;
   readonly replayable: boolean;
+  /** A WebSocket, which may go elsewhere as long as nothing was sent. */
+  readonly upgrade: boolean;
   readonly bodyReplayable: boolean;
   readonly attempts: number;
   readonly trail: Trail;
@@ -94,16 +97,17 @@ export class Retries {
     const { options } = this;
     const { failure, now } = failed;
     if (options === null) return 'off';
-    if (!failed.replayable && !(failure.unsent && options.unsent)) return 'method';
+    const resendable = failure.unsent && (options.unsent || failed.upgrade);
+    if (!failed.replayable && !resendable) return 'method';
     if (failed.attempts >= options.attempts) return 'attempts';
     if (!failed.bodyReplayable) return 'body';
     const untried = this.pool.candidates(now, failed.trail.tried);
-    const again = untried.length > 0 ? untried : this.pool.candidates(now, failed.trail.barred);
-    if (again.length === 0) return 'no-backend';
+    const next = untried.length > 0 ? untried : this.pool.candidates(now, failed.trail.barred);
+    if (next.length === 0) return 'no-backend';
     const atOnce = untried.length > 0 || failure.stale;
     const delayMs = atOnce ? 0 : failed.trail.nextDelayMs(this.#backoff);
     if (delayMs >= failed.requestLeftMs) return 'deadline';
-    const backend = delayMs > 0 ? null : this.pool.choose(again, failed.req);
+    const backend = delayMs > 0 ? null : this.pool.choose(next, failed.req);
     if (!failure.stale && this.budget?.withdraw(now) === false) return 'budget';
     this.count++;
     if (backend === null) return { delayMs, backend };

@@ -1,4 +1,6 @@
 import { EventEmitter } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
 import { type AccessLog, createLog, registerTokens } from './access-log.js';
 import { BackendPool, type BackendStatus, type OnBreakerChange } from './backends.js';
@@ -16,6 +18,7 @@ import { RetryBudget } from './retry-budget.js';
 import { compileRewrite } from './rewrite.js';
 import { assignRequestId, compileTrace, isRequestId } from './tracing.js';
 import { httpTransport } from './transport/http.js';
+import { isMissedUpgrade, Subscription, upgradeListener } from './upgrade.js';
 import { resolveOptions } from './validate-options.js';
 
 export interface ProxyStatus {
@@ -32,6 +35,11 @@ export interface ProxyStatus {
 
 /** An Express router, and what can be seen and done from outside while it works. */
 export interface TinyProxy extends Router {
+  /**
+   * For `server.on('upgrade', proxy.upgrade)`: WebSockets whose path lies where the proxy is mounted
+   * run through the app and are forwarded; others are left to the server's other listeners.
+   */
+  upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void;
   /** A snapshot; plain JSON. */
   status(): ProxyStatus;
   readonly events: EventEmitter<TinyProxyEvents>;
@@ -53,9 +61,14 @@ export interface TinyProxy extends Router {
 export function tinyProxy(options: TinyProxyOptions): TinyProxy {
   const context = createContext(resolveOptions(options));
   const { pool, transport, inFlight, retries, budget, events } = context;
-  const router = express.Router().use(requestHandler(context));
+  const { ws = false } = context.options;
+  const router = express.Router();
+  const upgrade = upgradeListener(router, typeof ws === 'string' ? ws : null);
+  const subscription = ws === false ? null : new Subscription(upgrade);
+  router.use(requestHandler(context, subscription));
   return Object.assign(router, {
     events,
+    upgrade,
     status(): ProxyStatus {
       const now = performance.now();
       return {
@@ -70,6 +83,7 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
     drain: (url: string | URL) => pool.drain(url),
     async close(graceMs = 10_000): Promise<void> {
       await inFlight.end(graceMs);
+      subscription?.end();
       transport.close();
     },
   });
@@ -94,14 +108,17 @@ function createContext(options: ResolvedOptions): Context {
 }
 
 /** What Express calls for a request: the path filter first, for what it leaves out is not ours. */
-function requestHandler(context: Context): RequestHandler {
+function requestHandler(context: Context, subscription: Subscription | null): RequestHandler {
+  const { inFlight } = context;
   return function proxyRequest(req, res, next) {
+    if (subscription !== null && !inFlight.closing) subscription.to(req);
     context.hpm.route(req, res, next, (routeError, path) => {
       const { exchange, idError } = openExchange(context, req, res);
       function begin(): void {
         if (res.headersSent) return; // answered by a middleware that has called next() all the same
-        const closing = context.inFlight.closing ? noBackend('the proxy is closing', 0) : null;
-        const error = closing ?? routeError ?? idError;
+        const closing = inFlight.closing ? noBackend('the proxy is closing', 0) : null;
+        const early = subscription !== null && isMissedUpgrade(req) ? noBackend(MISSED, 0) : null;
+        const error = closing ?? routeError ?? idError ?? early;
         new Forward(context, req, res, next, exchange).begin(error, path);
       }
       // A pipelined request waits for its turn, as RFC 9112 9.3.2 allows: of a response that has no
@@ -111,6 +128,8 @@ function requestHandler(context: Context): RequestHandler {
     });
   };
 }
+
+const MISSED = 'an upgrade that came before its server was subscribed';
 
 /** The request's id, its record and its line in the log. */
 function openExchange({ trace, budget, log }: Context, req: Request, res: Response) {

@@ -60,7 +60,10 @@ const KINDS = {
     (v) => v === 'auto' || v === 'http',
     "'auto' or 'http' (no 'undici' in this version)",
   ],
-  ws: [(v) => v === false, 'false (no WebSockets in this version)'],
+  ws: [
+    (v) => typeof v === 'boolean' || (isText(v) && v.startsWith('/')),
+    "true, false or the mount path, for example '/api'",
+  ],
   via: [(v) => v === false || isToken(v), "false or a name such as 'edge-1'"],
   pathFilter: [
     (v) => typeof v === 'string' || isFunction(v) || isListOf(v, isText),

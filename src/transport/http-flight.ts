@@ -1,12 +1,14 @@
 import { ClientRequest, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { hookError } from '../errors.js';
-import { type HeaderMap, invalidResponse, passableHeaders } from '../headers.js';
+import { type HeaderMap, invalidResponse, invalidUpgrade, passableHeaders } from '../headers.js';
 import type { Hpm } from '../hpm.js';
+import type { ResolvedOptions } from '../options.js';
 import { ReplayBody } from '../replay-body.js';
 import { setHead } from '../respond.js';
-import { addTrailers, passBody } from './pass-body.js';
+import { addTrailers, dropBody, passBody } from './pass-body.js';
 import type { Attempt, AttemptEvents, Flight, Outcome } from './transport.js';
+import { Tunnel } from './tunnel.js';
 
 /**
  * One attempt under way. To httpxy it is the client's request, its response and the body to send,
@@ -27,6 +29,7 @@ export class HttpFlight implements Flight {
   #clientRequest: ClientRequest | undefined;
   #clientResponse: IncomingMessage | undefined;
   #connectTimer: NodeJS.Timeout | undefined;
+  #tunnel: Tunnel | undefined;
   connected = false;
   #bytesBefore = 0;
   #over = false;
@@ -34,7 +37,7 @@ export class HttpFlight implements Flight {
   constructor(
     readonly attempt: Attempt,
     private readonly events: AttemptEvents,
-    private readonly connectMs: number,
+    private readonly options: Pick<ResolvedOptions, 'connectTimeout' | 'idleTimeout'>,
     private readonly server: Hpm['server'],
   ) {
     this.url = attempt.path;
@@ -57,6 +60,10 @@ export class HttpFlight implements Flight {
     if (this.#over) return;
     this.#over = true;
     this.#end();
+    if (this.#tunnel !== undefined) {
+      this.events.onData(this.#tunnel.bytes);
+      return this.#tunnel.hangUp();
+    }
     for (const listener of this.#onAbort) listener();
     this.#clientRequest?.destroy();
   }
@@ -69,7 +76,7 @@ export class HttpFlight implements Flight {
       return !this.#over;
     } catch (thrown) {
       const error = hookError(`on.${event}`, thrown);
-      if (this.fail(error)) this.#clientRequest?.destroy();
+      if (this.#tunnel === undefined && this.fail(error)) this.#clientRequest?.destroy();
       else this.events.onBug(error);
       return false;
     }
@@ -82,30 +89,34 @@ export class HttpFlight implements Flight {
       clientRequest.destroy();
       return;
     }
-    if (this.server.listenerCount('proxyReq') > 0) {
-      // A body that a hook writes would go out beside ours, under one Content-Length.
-      clientRequest.write = () => true;
-      clientRequest.end = () => clientRequest;
-      clientRequest.flushHeaders = () => {};
-      const { req, res } = this.attempt;
-      if (!this.tell('proxyReq', clientRequest, req, res, options)) return;
-    }
+    if (!this.#runRequestHooks(clientRequest, options)) return;
     try {
       this.#frame(clientRequest);
     } catch (thrown) {
       this.fail(hookError('on.proxyReq', thrown)); // the head has gone out by a way of its own
-      clientRequest.destroy();
-      return;
+      return void clientRequest.destroy();
     }
     clientRequest.on('information', (info) => {
       if (!this.#over) this.events.onInformational(info.statusCode, passableHeaders(info.headers));
     });
     // Without a listener, node:http would leave an unasked 101 hanging.
-    clientRequest.on('upgrade', (_response, socket) => {
-      socket.destroy();
-      this.fail(invalid('an unasked 101'));
-    });
+    clientRequest.on('upgrade', (response, socket, rest) =>
+      this.#onUpgrade(response, socket as Socket, rest),
+    );
     this.#watchConnect(clientRequest);
+  }
+
+  /** Answers whether the request goes on. */
+  #runRequestHooks(clientRequest: ClientRequest, options: unknown): boolean {
+    const { req, res, upgrade } = this.attempt;
+    const event = upgrade === undefined ? 'proxyReq' : 'proxyReqWs';
+    if (this.server.listenerCount(event) === 0) return true;
+    // A body that a hook writes would go out beside ours, under one Content-Length.
+    clientRequest.write = () => true;
+    clientRequest.end = () => clientRequest;
+    clientRequest.flushHeaders = () => {};
+    if (upgrade === undefined) return this.tell(event, clientRequest, req, res, options);
+    return this.tell(event, clientRequest, req, req.socket, options, upgrade.head);
   }
 
   // The prototype's: the hooks have others.
@@ -147,11 +158,12 @@ export class HttpFlight implements Flight {
       this.#startBody();
     };
     socket.once(ready, onReady);
-    if (this.connectMs === 0) return;
+    const { connectTimeout } = this.options;
+    if (connectTimeout === 0) return;
     this.#connectTimer = setTimeout(() => {
       this.fail(Object.assign(new Error('connect timeout'), { code: 'ETIMEDOUT' }));
       clientRequest.destroy();
-    }, this.connectMs);
+    }, connectTimeout);
   }
 
   #startBody(): void {
@@ -215,23 +227,37 @@ export class HttpFlight implements Flight {
     });
   }
 
-  /** A short rest is read, so that the connection can be used again; else the connection is cut. */
   #drop(response: IncomingMessage): void {
     this.#over = true;
     this.#end();
-    const length = Number(response.headers['content-length'] ?? 0);
-    if (this.#clientRequest?.writableFinished !== true || length > DRAIN_BYTES) {
-      response.destroy();
+    if (this.#clientRequest?.writableFinished === true) dropBody(response);
+    else response.destroy();
+  }
+
+  #onUpgrade(response: IncomingMessage, socket: Socket, rest: Buffer): void {
+    const wrong = this.attempt.upgrade === undefined ? 'an unasked 101' : invalidUpgrade(response);
+    if (wrong !== null) {
+      socket.destroy();
+      return void this.fail(invalid(wrong));
+    }
+    const { statusMessage: reason = '', rawHeaders } = response;
+    const headers = passableHeaders(response.headers);
+    if (
+      this.events.onHead({ status: 101, reason, headers, rawHeaders, runHooks() {} }) === 'drop'
+    ) {
+      this.#over = true;
+      socket.destroy();
       return;
     }
-    const timer = setTimeout(() => response.destroy(), DRAIN_MS);
-    let bytes = 0;
-    response.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes > DRAIN_BYTES) response.destroy();
+    if (rest.length > 0) socket.unshift(rest);
+    const tunnel = new Tunnel(this.attempt, socket, this.options.idleTimeout, (error) => {
+      this.events.onData(tunnel.bytes);
+      this.tell('close', response, socket, rest);
+      if (error === null) this.#settle({ kind: 'complete' });
+      else this.fail(error);
     });
-    response.on('end', () => clearTimeout(timer));
-    response.on('close', () => clearTimeout(timer));
+    this.#tunnel = tunnel;
+    this.tell('open', socket);
   }
 
   fail(error: Error): boolean {
@@ -268,9 +294,6 @@ export class HttpFlight implements Flight {
 }
 
 const isBodiless = (status: number): boolean => status === 204 || status === 304;
-
-const DRAIN_BYTES = 65_536;
-const DRAIN_MS = 1000;
 
 function invalid(what: string): Error {
   return Object.assign(new Error(`invalid response: ${what}`), { code: 'INVALID_RESPONSE' });

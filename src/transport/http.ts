@@ -34,12 +34,14 @@ export function httpTransport(
   return {
     name: 'http',
     send(attempt, events) {
-      const flight = new HttpFlight(attempt, events, options.connectTimeout, server);
+      const flight = new HttpFlight(attempt, events, options, server);
       const { backend, method } = attempt;
       // httpxy writes into the ssl object that it is given, and would add a length to a DELETE
       // whose method it saw on the request.
       const ssl = tlsOptions(backend, options);
       const call = { ...callOptions.get(backend), ssl, method, buffer: flight };
+      // A tunnel keeps its connection: one of the pool's would be missed there, and may be stale.
+      if (attempt.upgrade !== undefined && !options.agent) Object.assign(call, { agent: false });
       const standIn = flight as never;
       hpm.web(standIn, standIn, call as never).catch((error: Error) => flight.fail(error));
       return flight;
@@ -90,11 +92,11 @@ function sortEvents(server: Hpm['server']): Emit {
   server.emit = ((event: string, ...args: unknown[]) => {
     const flight = args[event === 'start' || event === 'end' ? 0 : 1];
     if (!(flight instanceof HttpFlight)) return emit(event, ...args);
-    const { req, res } = flight.attempt;
+    const { req, res, upgrade } = flight.attempt;
     if (event === 'proxyReq') flight.onRequest(args[0] as ClientRequest, args[3]);
     else if (event === 'proxyRes') flight.onResponse(args[0] as IncomingMessage);
     else if (event === 'error') flight.fail(args[0] as Error);
-    else if (event === 'start') flight.tell('start', req, res, args[2]);
+    else if (event === 'start' && upgrade === undefined) flight.tell('start', req, res, args[2]);
     else if (event === 'econnreset') flight.tell('econnreset', args[0], req, res, args[3]);
     return true; // 'end' is told when the body has really ended
   }) as typeof server.emit;

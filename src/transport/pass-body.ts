@@ -89,3 +89,22 @@ export function addTrailers({ rawTrailers }: IncomingMessage, to: OutgoingMessag
   }
   to.addTrailers(trailers);
 }
+
+const DRAIN_BYTES = 65_536;
+const DRAIN_MS = 1000;
+
+/** A short rest is read, so that the connection can be used again; else the connection is cut. */
+export function dropBody(response: IncomingMessage): void {
+  if (Number(response.headers['content-length'] ?? 0) > DRAIN_BYTES) {
+    response.destroy();
+    return;
+  }
+  const timer = setTimeout(() => response.destroy(), DRAIN_MS);
+  let bytes = 0;
+  response.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > DRAIN_BYTES) response.destroy();
+  });
+  response.on('end', () => clearTimeout(timer));
+  response.on('close', () => clearTimeout(timer));
+}

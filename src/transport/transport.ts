@@ -18,6 +18,14 @@ export interface Transport {
   close(): void;
 }
 
+/** A WebSocket handshake; its socket is the request's. */
+export interface Upgrade {
+  /** What the client has sent behind its handshake; it is in the socket, too. */
+  readonly head: Buffer;
+  /** The socket is the tunnel's from now on. */
+  onTunnel(): void;
+}
+
 /** What one attempt sends, and where. */
 export interface Attempt {
   readonly req: Request;
@@ -30,6 +38,8 @@ export interface Attempt {
   readonly headers: HeaderMap;
   /** Framing: `content-length` is in the headers where the length is known; a stream without is chunked. */
   readonly body: Buffer | ReplayBody | null;
+  /** Asks for a tunnel, over a connection of its own. */
+  readonly upgrade: Upgrade | undefined;
 }
 
 export interface Head {
@@ -45,7 +55,7 @@ export interface Head {
 /** After `'drop'`, `onEnd` or `abort()` nothing more is heard of an attempt. */
 export interface AttemptEvents {
   onInformational(status: number, headers: HeaderMap): void;
-  /** Answers at once. `'pass'`: the head has been written, the body is to follow it to `res`. */
+  /** Answers at once. `'pass'`: the head has been written, the body (of a 101: a tunnel) is to follow it to `res`. */
   onHead(head: Head): 'pass' | 'drop';
   /** A part of the passed body. */
   onData(bytes: number): void;

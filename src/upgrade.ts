@@ -1,0 +1,210 @@
+import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Request, Response, Router } from 'express';
+import { badRequest } from './errors.js';
+import { respond } from './respond.js';
+import type { Upgrade } from './transport/transport.js';
+
+/**
+ * How a WebSocket handshake gets into the app.
+ *
+ * Node hands it to the server's `upgrade` listeners instead of the app, all of them at once. So a
+ * listener of ours has to know at once whether the path is its proxy's; one that is runs through
+ * the app like any request, with a real response, and the proxy that it reaches finds the socket by
+ * {@link upgradeOf}. One that nobody wants is the app's to answer: else its client would hang.
+ */
+export type UpgradeListener = (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+const upgrades = new WeakMap<IncomingMessage, Upgrade>();
+/** Those that some proxy has let into the app. */
+const taken = new WeakSet<IncomingMessage>();
+/** The listeners that take part in this. */
+const ours = new WeakSet<object>();
+
+/** The socket of a WebSocket handshake; undefined for any other request. */
+export function upgradeOf(req: IncomingMessage): Upgrade | undefined {
+  return req.headers.upgrade === undefined ? undefined : upgrades.get(req);
+}
+
+/** RFC 6455 4.1, RFC 9110 7.8. With a body it is none: the body would be taken for frames. */
+function isWebSocket({ method, httpVersion, headers }: IncomingMessage): boolean {
+  if (method !== 'GET' || httpVersion !== '1.1' || announcesBody(headers)) return false;
+  return lists(headers.connection, 'upgrade') && lists(headers.upgrade, 'websocket');
+}
+
+/** A WebSocket handshake that Node has handed on as a request: nobody had subscribed yet. */
+export function isMissedUpgrade(req: IncomingMessage): boolean {
+  return req.headers.upgrade !== undefined && !upgrades.has(req) && isWebSocket(req);
+}
+
+/** Whether a comma-separated field has this token. */
+function lists(field: string | undefined, token: string): boolean {
+  return field?.split(',').some((item) => item.trim().toLowerCase() === token) ?? false;
+}
+
+function announcesBody(headers: IncomingMessage['headers']): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0;
+}
+
+/** `mountPath`: where the proxy is, for an app that cannot be looked at. */
+export function upgradeListener(router: Router, mountPath: string | null): UpgradeListener {
+  const isOurs =
+    mountPath === null
+      ? (server: Server, path: string) =>
+          server.listeners('request').some((app) => leadsTo(stackOf(app), path, router))
+      : (_server: Server, path: string) => lies(path, mountPath);
+
+  function upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const { server } = req.socket as Socket & { server: Server };
+    const path = req.url?.split('?', 1)[0] ?? '';
+    if (taken.has(req)) return;
+    const mine = isOurs(server, path);
+    if (mine) taken.add(req);
+    // When all listeners have been asked: the app changes `req.url`, which they go by.
+    process.nextTick(() => {
+      if (!mine && (taken.has(req) || !isLeft(server, socket))) return;
+      taken.add(req);
+      letIn(server, req, socket, head);
+    });
+  }
+  ours.add(upgrade);
+  return upgrade;
+}
+
+/** As `app.use()` matches it, in an app that has not set `case sensitive routing`. */
+function lies(path: string, mountPath: string): boolean {
+  const base = mountPath.replace(/\/$/, '').toLowerCase();
+  return `${path.toLowerCase()}/`.startsWith(`${base}/`);
+}
+
+/** Nobody else has taken it, or is there to do so. */
+function isLeft(server: Server, socket: Duplex): boolean {
+  const listeners = server.listeners('upgrade');
+  if (listeners.every((listener) => ours.has(listener))) return true;
+  // A single one that is not ours has called us, and may have gone on to do it by itself.
+  const isRead = ['data', 'readable'].some((event) => socket.listenerCount(event) > 0);
+  return listeners.length === 1 && !isRead && socket.writable;
+}
+
+/** Express's own: 4 and the first of 5 leave the path that has matched on the layer. */
+interface Layer {
+  handle: { stack?: Layer[] };
+  route?: { stack: Layer[] };
+  path?: string;
+  match(path: string): boolean | { path: string };
+}
+
+interface App {
+  stack?: Layer[];
+  _router?: { stack: Layer[] };
+  lazyrouter?: unknown;
+  router?: { stack: Layer[] };
+}
+
+/** Express 4 has `_router`, from its first layer on, and a `router` that throws. */
+function stackOf(app: object): Layer[] {
+  const { stack, _router, lazyrouter } = app as App;
+  const router = _router ?? (lazyrouter === undefined ? (app as App).router : undefined);
+  return stack ?? router?.stack ?? [];
+}
+
+function leadsTo(stack: readonly Layer[], path: string, router: Router): boolean {
+  return stack.some((layer) => {
+    const { handle, route } = layer;
+    const matched = matchedPath(layer, path);
+    if (matched === null) return false;
+    if ((handle as unknown) === router) return true;
+    if (route !== undefined)
+      return route.stack.some((inner) => inner.handle === (router as object));
+    if (!Array.isArray(handle.stack)) return false;
+    const rest = path.slice(matched.length);
+    return leadsTo(handle.stack, rest.startsWith('/') ? rest : `/${rest}`, router);
+  });
+}
+
+function matchedPath(layer: Layer, path: string): string | null {
+  try {
+    const match = layer.match(path);
+    return match === false ? null : ((match === true ? layer.path : match.path) ?? '');
+  } catch {
+    return null; // an escape that is none: when the app meets it, it answers 400
+  }
+}
+
+/** Runs it through the app, as the last request of its connection. */
+function letIn(server: Server, req: IncomingMessage, socket: Duplex, head: Buffer): void {
+  const client = req.socket as Socket & { _httpMessage?: ServerResponse | null };
+  client.on('error', () => {}); // 'close' tells it
+  // Answers to requests before it on the same connection go first.
+  if (client._httpMessage) {
+    client._httpMessage.once('close', () => letIn(server, req, socket, head));
+    return;
+  }
+  if (client.destroyed) return;
+  const res = new ServerResponse(req);
+  res.shouldKeepAlive = false; // nobody parses what comes after it
+  res.assignSocket(client);
+  client.on('drain', () => res.emit('drain')); // Node's own listener is gone with the parser
+  res.on('finish', () => client.destroySoon());
+  // Where there is a stream around the socket, Node (26) goes on to parse the body.
+  if (socket === client) {
+    if (head.length > 0) client.unshift(head);
+    const onTunnel = closeAtEnd(client);
+    if (isWebSocket(req)) upgrades.set(req, { head, onTunnel });
+    if (announcesBody(req.headers)) {
+      respond(req as Request, res as Response, badRequest('a body behind an Upgrade'));
+      return;
+    }
+  }
+  server.emit('request', req, res);
+}
+
+/** Until there is a tunnel, a client that ends its side has left. What it has sent stays unread. */
+function closeAtEnd(client: Socket): () => void {
+  function look(): void {
+    if (client.readableLength === 0) client.read(); // nothing, or its end
+  }
+  function leave(): void {
+    client.destroy();
+  }
+  client.on('readable', look).on('end', leave);
+  return function stopLooking() {
+    client.off('readable', look).off('end', leave);
+  };
+}
+
+const subscribers = new WeakMap<Server, Set<UpgradeListener>>();
+
+function onUpgrade(this: Server, req: IncomingMessage, socket: Duplex, head: Buffer): void {
+  for (const upgrade of subscribers.get(this) ?? []) upgrade(req, socket, head);
+}
+ours.add(onUpgrade);
+
+/** `ws`: one listener on each server that a request has come from, for all proxies there. */
+export class Subscription {
+  #servers: WeakRef<Server>[] = [];
+  readonly #known = new WeakSet<Server>();
+
+  constructor(private readonly upgrade: UpgradeListener) {}
+
+  to({ socket }: IncomingMessage): void {
+    const { server } = socket as Socket & { server: Server };
+    if (this.#known.has(server)) return;
+    this.#known.add(server);
+    this.#servers = this.#servers.filter((ref) => ref.deref() !== undefined);
+    this.#servers.push(new WeakRef(server));
+    const present = subscribers.get(server);
+    if (present === undefined || present.size === 0) server.on('upgrade', onUpgrade);
+    subscribers.set(server, (present ?? new Set()).add(this.upgrade));
+  }
+
+  end(): void {
+    for (const ref of this.#servers) {
+      const server = ref.deref();
+      const present = server && subscribers.get(server);
+      present?.delete(this.upgrade);
+      if (present?.size === 0) server!.off('upgrade', onUpgrade);
+    }
+  }
+}
