@@ -4,7 +4,7 @@ import { echo, reply, startBackend } from './support/backend.js';
 import { digest, pseudoRandom } from './support/bodies.js';
 import { closeAfterTest } from './support/cleanup.js';
 import { get, open, startProxyWith } from './support/proxy.js';
-import { sendRaw, startRawBackend, valuesOf } from './support/raw.js';
+import { refusedUrl, sendRaw, startRawBackend, valuesOf } from './support/raw.js';
 import { gate, until } from './support/wait.js';
 
 /** All 256 bytes, so that no decoding of the body on its way goes unnoticed. */
@@ -126,6 +126,28 @@ describe('a request', () => {
     expect(answer).toMatchObject({ status: 201, informational: [100] });
     expect(backend.received[0]?.headers).not.toHaveProperty('expect');
     expect(backend.received[0]?.body.toString()).toBe('hello');
+  });
+
+  it('gets it only when an attempt asks for the body, where the app listens for checkContinue', async () => {
+    const backend = await startBackend(reply(201));
+    const { port, server, app } = await startProxyWith({
+      target: [await refusedUrl(), backend.url],
+      balance: (_req, candidates) => candidates[0]!,
+    });
+    server.on('checkContinue', app);
+    const head = 'PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n';
+
+    const wanted = await sendRaw(port, [
+      { write: head },
+      { waitFor: (arrived) => arrived.includes('100 Continue') },
+      { write: 'hello' },
+    ]);
+    await backend.stop();
+    const unwanted = await sendRaw(port, head, { until: 'close' });
+
+    expect(wanted).toMatchObject({ status: 201, informational: [100] });
+    expect(backend.received[0]?.body.toString()).toBe('hello');
+    expect(unwanted).toMatchObject({ status: 502, informational: [], closedBy: 'end' });
   });
 
   it('keeps the values of repeated and empty headers, in their order', async () => {

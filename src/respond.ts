@@ -93,6 +93,18 @@ export function writeEarlyHints(req: Request, res: Response, headers: HeaderMap)
   if (link.length > 0) res.writeEarlyHints({ link });
 }
 
+/** Node's own marks: the client waits for a 100, and has had it. */
+type Expecting = Response & { _expect_continue?: boolean; _sent100?: boolean };
+
+/**
+ * RFC 9110 10.1.1. Node has asked for the body before any middleware ran, unless the app is the
+ * server's `checkContinue` listener: then it is asked for when an attempt wants it, once.
+ */
+export function writeContinue(res: Response): void {
+  const { _expect_continue: isAwaited, _sent100: isSent, headersSent } = res as Expecting;
+  if (isAwaited && !isSent && !headersSent) res.writeContinue();
+}
+
 /** Answers an error as `application/problem+json` (RFC 9457); answers the bytes of its body. */
 export function respond(req: Request, res: Response, error: ProxyError): number {
   const body = Buffer.from(problem(error));
