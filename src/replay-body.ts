@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
+import { warn } from './errors.js';
 
 /** What all kept bodies of one proxy may hold together. */
 export class KeptBytes {
@@ -19,6 +20,8 @@ export class KeptBytes {
 }
 
 const BLOCK = 4096;
+/** Far more than another reader makes come by resuming the request: see `#hold`. */
+const MOST_UNASKED = 1_048_576;
 
 export interface BodyListener {
   /** The body is wanted, and the client has not sent it yet. */
@@ -40,8 +43,10 @@ export class ReplayBody {
   #keeping: boolean;
   /** How many kept chunks the open stream has had. */
   #replayed = 0;
+  /** What came though no stream wanted it: neither sent nor kept yet. */
+  readonly #unasked: Buffer[] = [];
+  #unaskedBytes = 0;
   #stream: Readable | null = null;
-  #listening = false;
   #ended = false;
   /** Part of the body has been sent, and is not kept. */
   #lost = false;
@@ -56,8 +61,9 @@ export class ReplayBody {
     private readonly listener: BodyListener,
   ) {
     // A listener in front of us may have set it flowing, or a hook's will: it flows when it is
-    // wanted here.
+    // wanted here. What comes all the same is heard, and not lost.
     req.pause();
+    for (const [event, listener] of this.#listeners) req.on(event, listener);
     // A body that says it is too long is not kept at all.
     this.#keeping = maxBytes > 0 && !(Number(req.headers['content-length']) > maxBytes);
   }
@@ -82,10 +88,11 @@ export class ReplayBody {
 
   /** The attempt is over. What the client sends meanwhile stays in its socket. */
   shut(): void {
+    if (this.#stream === null) return;
     this.#flowing();
-    this.#stream?.destroy();
+    this.#stream.destroy();
     this.#stream = null;
-    if (this.#listening) this.req.pause();
+    this.req.pause();
   }
 
   /** No attempt will follow: what was sent need not be kept. */
@@ -100,10 +107,8 @@ export class ReplayBody {
     this.release();
     this.shut();
     this.#forget(this.#kept.length);
-    if (this.#listening) {
-      this.req.off('data', this.#onData);
-      this.req.off('end', this.#onEnd);
-    }
+    this.#unasked.length = 0;
+    for (const [event, listener] of this.#listeners) this.req.off(event, listener);
     this.req.resume();
   }
 
@@ -116,14 +121,15 @@ export class ReplayBody {
       stream.push(kept);
       return;
     }
+    const early = this.#unasked.shift();
+    if (early !== undefined) {
+      this.#unaskedBytes -= early.length;
+      this.#pass(early);
+      return;
+    }
     if (this.#ended) {
       stream.push(null);
       return;
-    }
-    if (!this.#listening) {
-      this.#listening = true;
-      this.req.on('data', this.#onData);
-      this.req.on('end', this.#onEnd);
     }
     this.req.resume();
     if (!this.waiting) {
@@ -132,18 +138,58 @@ export class ReplayBody {
     }
   }
 
-  readonly #onData = (chunk: Buffer): void => {
-    this.#flowing();
-    this.req.pause();
+  #pass(chunk: Buffer): void {
     this.#keep(chunk);
     this.#stream?.push(chunk);
+  }
+
+  readonly #onData = (chunk: Buffer | string): void => {
+    const asked = this.waiting;
+    this.#flowing();
+    this.req.pause();
+    if (typeof chunk === 'string' || this.#unaskedBytes > MOST_UNASKED) {
+      // Too late to refuse it, as checkUnread() does; a request must not go on without its bytes.
+      warn('TINY_PROXY_BODY', 'a request was cut: another reader has taken the bytes of its body');
+      this.req.destroy();
+    } else if (asked) {
+      this.#pass(chunk);
+    } else {
+      this.#unasked.push(chunk);
+      this.#unaskedBytes += chunk.length;
+    }
   };
 
   readonly #onEnd = (): void => {
     this.#ended = true;
+    if (!this.waiting) return;
     this.#flowing();
     this.#stream?.push(null);
   };
+
+  /**
+   * Somebody else has set it flowing: the 'drain' of another pipe(), say. Node tells it before
+   * anything flows, so that all that comes unasked is what one read of the socket has brought
+   * already. A reader that calls read() by itself, or lets no pause stand, cannot be held: at
+   * MOST_UNASKED its request is cut.
+   */
+  readonly #hold = (): void => {
+    if (this.waiting) return;
+    this.req.pause();
+    // Or it would be paused and resumed for ever.
+    if (this.req.readableFlowing) this.req.off('resume', this.#hold);
+  };
+
+  /** Somebody else has stopped it: pipe() does, when the writable that it writes to is gone. */
+  readonly #letFlow = (): void => {
+    if (this.waiting) this.req.resume();
+  };
+
+  readonly #listeners = [
+    ['data', this.#onData],
+    ['end', this.#onEnd],
+    ['resume', this.#hold],
+    ['pause', this.#letFlow],
+  ] as const;
 
   #keep(chunk: Buffer): void {
     if (this.#keeping) {
