@@ -177,6 +177,24 @@ describe('a reader beside the proxy', () => {
 });
 
 describe('a reader that leaves no bytes to send, or cannot be held,', () => {
+  const spoilers: [string, (req: Request) => void][] = [
+    ['by setEncoding()', (req) => void req.setEncoding('utf8')],
+    ['by a readable listener', (req) => void req.on('readable', () => req.read())],
+    ['by its iterator', (req) => void req.toArray().catch(() => {})],
+  ];
+  it.each(
+    spoilers.flatMap(([how, spoil]) =>
+      inHooks(spoil).map(([hook, options]) => [how, hook, options] as const),
+    ),
+  )('is a 500 where a hook has it: %s, %s', async (_how, _hook, options) => {
+    const backend = await startBackend(echo());
+    const { url } = await startProxyWith({ target: backend.url, ...options });
+
+    const { status, text } = await get(url, { method: 'PUT', body: 'x'.repeat(SIZE) });
+    expect([status, JSON.parse(text).code]).toEqual([500, 'BODY_CONSUMED']);
+    expect(backend.received).toEqual([]);
+  });
+
   it.each<[string, (req: Request) => void]>([
     ['setEncoding()', (req) => void req.setEncoding('utf8')],
     ['read()', (req) => void req.on('readable', () => req.read())],

@@ -104,7 +104,7 @@ function consumed(req: IncomingMessage, what: string): ProxyError {
   const type = String(req.headers['content-type'] ?? 'no content type');
   return new ProxyError('BODY_CONSUMED', {
     message:
-      `the body (${type}) ${what} before the proxy: move that parser behind the proxy, ` +
+      `the body (${type}) ${what}: move that reader behind the proxy, ` +
       'or keep the bytes in req.rawBody (the verify option of express.json and its kin)',
   });
 }

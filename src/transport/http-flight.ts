@@ -4,6 +4,7 @@ import { hookError } from '../errors.js';
 import { type HeaderMap, invalidResponse, invalidUpgrade, passableHeaders } from '../headers.js';
 import type { Hpm } from '../hpm.js';
 import type { ResolvedOptions } from '../options.js';
+import { checkUnread } from '../parsed-body.js';
 import { ReplayBody } from '../replay-body.js';
 import { setHead } from '../respond.js';
 import { addTrailers, dropBody, passBody } from './pass-body.js';
@@ -85,12 +86,10 @@ export class HttpFlight implements Flight {
   /** The request has its socket; nothing has been written yet. */
   onRequest(clientRequest: ClientRequest, options: unknown): void {
     this.#clientRequest = clientRequest;
-    if (this.#over) {
-      clientRequest.destroy();
-      return;
-    }
+    if (this.#over) return void clientRequest.destroy();
     if (!this.#runRequestHooks(clientRequest, options)) return;
     try {
+      if (this.attempt.body instanceof ReplayBody) checkUnread(this.attempt.req); // since the hooks
       this.#frame(clientRequest);
     } catch (thrown) {
       this.fail(hookError('on.proxyReq', thrown)); // the head has gone out by a way of its own
