@@ -4,11 +4,21 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from '@jest/globals';
 import { KeptBytes, ReplayBody } from '../src/replay-body.js';
-import { atHead, controlled, echo, hang, reply, startBackend } from './support/backend.js';
+import {
+  atHead,
+  byPath,
+  controlled,
+  echo,
+  type Handler,
+  hang,
+  reply,
+  startBackend,
+} from './support/backend.js';
 import { digest, sha256 } from './support/bodies.js';
 import { get, open, readBody, startProxyWith } from './support/proxy.js';
 import { sendRaw } from './support/raw.js';
-import { until, within } from './support/wait.js';
+import { readyToProbe } from './support/tripped.js';
+import { timePasses, until, within } from './support/wait.js';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
@@ -90,6 +100,59 @@ describe('a probe whose client does not send its body', () => {
     const others = await Promise.all(Array.from({ length: 20 }, () => get(url)));
     expect(new Set(others.map(({ status }) => status))).toEqual(new Set([503]));
     expect(backend.started).toBe(2);
+  });
+});
+
+describe('a former probe that waits for its client', () => {
+  const COOLDOWN = 60;
+
+  /** The first probe waits for its client, so that a second one is on its way. */
+  async function startTwoProbes() {
+    let bytes = 0;
+    const count: Handler = (request) => {
+      request.on('data', (chunk: Buffer) => {
+        bytes += chunk.length;
+      });
+    };
+    const handler = atHead(byPath({ '/upload': count, '/second': hang(), '/': reply(200) }));
+    const tripped = await readyToProbe(handler, [], {
+      breaker: { failures: 1, cooldown: COOLDOWN },
+    });
+    const { url, backend, before } = tripped;
+    const upload = new PassThrough();
+    const { request } = open(`${url}/upload`, { method: 'POST', body: upload });
+    await until(() => backend.started === before + 1, 'the first probe');
+    const isSecond = () => backend.started === before + 2;
+    while (!isSecond()) {
+      let refused = false;
+      open(`${url}/second`).response.then(
+        () => {
+          refused = true;
+        },
+        () => {},
+      );
+      await until(() => refused || isSecond());
+    }
+    return { ...tripped, request, upload, bytes: () => bytes };
+  }
+
+  it('leaves the place to the one after it when its client leaves', async () => {
+    const { url, proxy, request, backend, before } = await startTwoProbes();
+    request.destroy();
+    await until(() => proxy.status().inFlight === 1, 'the end of the first probe');
+
+    expect((await get(url)).status).toBe(503);
+    expect(backend.started).toBe(before + 2);
+  });
+
+  it('leaves the place to the one after it when it waits again', async () => {
+    const { url, proxy, upload, bytes, backend, before } = await startTwoProbes();
+    upload.write('drip');
+    await until(() => bytes() === 4, 'the drip at the backend');
+    await timePasses(2 * COOLDOWN);
+
+    expect((await get(url)).status).toBe(503);
+    expect([backend.started, proxy.status().inFlight]).toEqual([before + 2, 2]);
   });
 });
 

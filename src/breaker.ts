@@ -24,6 +24,8 @@ type State =
       readonly decide: (outcome: Outcome) => void;
       /** From when on an attempt may be the probe: at once, or never while one is. */
       vacantAt: number;
+      /** Who is the probe. One before it may still be waiting for its client. */
+      prober: Ticket;
     };
 
 type Outcome = 'success' | 'failure';
@@ -33,7 +35,7 @@ export type BreakerState = State['name'];
 /** A change of state, by the name of its event. */
 export type BreakerChange = 'break' | 'half-open' | 'reset';
 
-/** An attempt's pass. The epoch is that of its start: a later state does not hear of it. */
+/** An attempt's pass, numbered in order: a later state does not hear of it, nor another's probe. */
 export type Ticket = number;
 
 const CLOSED: State = { name: 'closed' };
@@ -41,7 +43,10 @@ const CLOSED: State = { name: 'closed' };
 export class Breaker {
   readonly #policy: CircuitBreakerPolicy;
   #state: State = CLOSED;
-  #epoch = 0;
+  /** The last that was given out. While closed, all have the same. */
+  #ticket: Ticket = 0;
+  /** The first of this state. */
+  #since: Ticket = 0;
   /** cockatiel takes one outcome after the other. */
   #told: Promise<unknown> = Promise.resolve();
   /** Failures in a row. */
@@ -87,13 +92,16 @@ export class Breaker {
   /** An attempt starts. Only where `available`. */
   enter(): Ticket {
     if (this.#state.name === 'open') this.#toHalfOpen();
-    if (this.#state.name === 'half-open') this.#state.vacantAt = Number.POSITIVE_INFINITY;
-    return this.#epoch;
+    if (this.#state.name === 'half-open') {
+      this.#state.vacantAt = Number.POSITIVE_INFINITY;
+      this.#state.prober = ++this.#ticket;
+    }
+    return this.#ticket;
   }
 
   /** The head of a response that is no failure: enough for a probe, for its body may never end. */
   headArrived(ticket: Ticket): void {
-    if (ticket === this.#epoch && this.#state.name === 'half-open') {
+    if (ticket >= this.#since && this.#state.name === 'half-open') {
       this.#decide(this.#state, 'success', CLOSED);
       this.failures = 0;
     }
@@ -102,16 +110,15 @@ export class Breaker {
   /** A response that is no failure has ended whole. */
   success(ticket: Ticket): void {
     this.headArrived(ticket);
-    if (ticket === this.#epoch && this.failures > 0) {
+    if (ticket >= this.#since && this.failures > 0) {
       this.failures = 0;
       this.#tell(() => 'success');
     }
   }
 
   failure(ticket: Ticket, now: number): void {
-    if (ticket !== this.#epoch) return;
     const state = this.#state;
-    if (state.name === 'open') return;
+    if (ticket < this.#since || state.name === 'open') return;
     this.failures++;
     const open: State = { name: 'open', until: now + this.cooldownMs };
     if (state.name === 'half-open') return this.#decide(state, 'failure', open);
@@ -121,13 +128,14 @@ export class Breaker {
 
   /** The attempt tells nothing about the backend: its client left, say. A probe is vacant again. */
   leave(ticket: Ticket): void {
-    if (ticket === this.#epoch && this.#state.name === 'half-open') this.#state.vacantAt = 0;
+    const state = this.#state;
+    if (state.name === 'half-open' && ticket === state.prober) state.vacantAt = 0;
   }
 
   /** The attempt waits for its own client: as the probe, it may do so for one cooldown more. */
   waitForClient(ticket: Ticket, now: number): void {
     const state = this.#state;
-    if (ticket !== this.#epoch || state.name !== 'half-open') return;
+    if (state.name !== 'half-open' || ticket !== state.prober) return;
     state.vacantAt = Math.min(state.vacantAt, now + this.cooldownMs);
   }
 
@@ -136,7 +144,7 @@ export class Breaker {
     const probe = new Promise<Outcome>((resolve) => {
       decide = resolve;
     });
-    this.#become({ name: 'half-open', decide, vacantAt: 0 });
+    this.#become({ name: 'half-open', decide, vacantAt: 0, prober: 0 });
     this.#tell(() => probe);
   }
 
@@ -147,7 +155,7 @@ export class Breaker {
 
   #become(state: State): void {
     this.#state = state;
-    this.#epoch++;
+    this.#since = ++this.#ticket;
   }
 
   #tell(outcome: () => Outcome | Promise<Outcome>): void {
