@@ -166,19 +166,21 @@ describe('an informational response', () => {
     ]);
   });
 
-  it.each(['100 Continue', '102 Processing'])(
-    'is not taken for the final one: an unasked %s',
-    async (line) => {
-      const backend = await startRawBackend(
-        `HTTP/1.1 ${line}\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 3\r\n\r\nnew`,
-      );
-      const { url } = await startProxyWith({ target: backend.url });
+  it.each([
+    ['100 Continue', []],
+    ['102 Processing', [102]],
+    ['199 Whatever', []],
+  ])('is not taken for the final one: %s', async (line, passed) => {
+    const backend = await startRawBackend(
+      `HTTP/1.1 ${line}\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 3\r\n\r\nnew`,
+    );
+    const { url } = await startProxyWith({ target: backend.url });
 
-      const response = await get(url, { method: 'POST', body: 'x' });
+    const response = await get(url, { method: 'POST', body: 'x' });
 
-      expect(response).toMatchObject({ status: 201, text: 'new' });
-    },
-  );
+    expect(response).toMatchObject({ status: 201, text: 'new' });
+    expect(response.informational.map(({ status }) => status)).toEqual(passed);
+  });
 
   it('is kept from a client of HTTP/1.0, which knows none', async () => {
     const backend = await startRawBackend(

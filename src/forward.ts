@@ -17,7 +17,7 @@ import { tell, tellDone } from './events.js';
 import type { Exchange } from './exchange.js';
 import { OutgoingRequest } from './outgoing-request.js';
 import type { BodyListener } from './replay-body.js';
-import { modifyHead, respond, writeContinue, writeEarlyHints, writeHead } from './respond.js';
+import { modifyHead, respond, writeContinue, writeHead, writeInformational } from './respond.js';
 import { asksForRest, type Failure } from './retry.js';
 import { type Retried, RetryLoop } from './retry-loop.js';
 import type { AttemptEvents, Flight, Head, Outcome } from './transport/transport.js';
@@ -88,7 +88,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
   }
 
   onInformational(status: number, headers: Head['headers']): void {
-    if (status === 103) writeEarlyHints(this.req, this.res, headers);
+    writeInformational(this.req, this.res, status, headers);
   }
 
   onHead(head: Head): 'pass' | 'drop' {

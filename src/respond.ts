@@ -83,11 +83,21 @@ function asWritten(headers: HeaderMap, rawHeaders: readonly string[]): HeaderMap
  */
 const LINK = /^<[^>]*>(?:\s*;\s*[^;"=\s]+(?:=(?:"[^;"=\s]+"|[^;"=\s]+))?)*$/;
 
-/** RFC 8297, and never to HTTP/1.0, which would take it for the answer (RFC 9110 15.2). */
-export function writeEarlyHints(req: Request, res: Response, headers: HeaderMap): void {
-  if (headers.link === undefined || res.headersSent || req.httpVersion === '1.0') return;
+/**
+ * RFC 9110 15.2: a proxy forwards 1xx; those that Node can write. Never to HTTP/1.0, which would
+ * take it for the answer.
+ */
+export function writeInformational(
+  req: Request,
+  res: Response,
+  status: number,
+  headers: HeaderMap,
+): void {
+  if (res.headersSent || req.httpVersion === '1.0') return;
   if (res.socket === null || res.socket.writableNeedDrain) return; // a flood, to one who does not read
-  // Node joins repeated fields, and takes a list only as one. A hint may be left out.
+  if (status === 102) res.writeProcessing();
+  if (status !== 103 || headers.link === undefined) return;
+  // RFC 8297. Node joins repeated fields, and takes a list only as one. A hint may be left out.
   const links = [headers.link].flat().flatMap((field) => field.split(/,\s*(?=<)/));
   const link = links.filter((value) => LINK.test(value));
   if (link.length > 0) res.writeEarlyHints({ link });
