@@ -173,6 +173,46 @@ describe('a hook that leaves what cannot be sent', () => {
   });
 });
 
+describe('a ProxyError of a hook’s whose headers cannot be sent', () => {
+  const thrown = (headers: object): Options => ({
+    director() {
+      throw Object.assign(new ProxyError('NOT_NOW', { status: 425 }), {
+        headers: { allow: 'GET', ...headers },
+      });
+    },
+  });
+  const rows: [what: string, options: Options][] = [
+    ['a value', thrown({ 'x-why': 'line\r\nbreak' })],
+    ['a name', thrown({ 'x y': '1' })],
+    ['no value', thrown({ 'x-why': undefined })],
+  ];
+
+  it.each(rows)('is a 500, named in the log: %s', async (_what, options) => {
+    const backend = await startBackend(reply(200));
+    const { url, log } = await startProxyWith(
+      { target: backend.url, ...options },
+      { captureLog: true },
+    );
+
+    const { status, text, headers } = await get(url);
+    expect([status, JSON.parse(text).code]).toEqual([500, 'HOOK_FAILED']);
+    expect(headers).not.toHaveProperty('allow');
+    expect(log.find((line) => line.includes('HOOK_FAILED'))).toContain('ProxyError');
+  });
+
+  it.each(rows)('is one that the app can answer: %s', async (_what, options) => {
+    const backend = await startBackend(reply(200));
+    const { url } = await startProxy((app) => {
+      app.use(quietProxy({ target: backend.url, errors: 'next', ...options }));
+      app.use((error: ProxyError, _req: Request, res: Response, _next: NextFunction) => {
+        res.set(error.headers).status(error.status).send(error.code);
+      });
+    });
+
+    expect(await get(url)).toMatchObject({ status: 500, text: 'HOOK_FAILED' });
+  });
+});
+
 describe('a hook that fails when all is decided', () => {
   it('is still a 500: on.error', async () => {
     const target = await refusedUrl();

@@ -1,4 +1,4 @@
-import { STATUS_CODES } from 'node:http';
+import { STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http';
 import { types } from 'node:util';
 import type { Hop } from './exchange.js';
 
@@ -82,6 +82,19 @@ export function hookError(hook: string, thrown: unknown): ProxyError {
     message: `${hook} threw: ${describe(thrown)}`,
     cause: thrown,
   });
+}
+
+/** A hook's ProxyError may hold headers that cannot be sent: a bug in the hook, too. */
+export function sendable(error: ProxyError): ProxyError {
+  try {
+    for (const [name, value] of Object.entries(error.headers)) {
+      validateHeaderName(name);
+      validateHeaderValue(name, value);
+    }
+    return error;
+  } catch (thrown) {
+    return hookError('setting the headers of a ProxyError', thrown);
+  }
 }
 
 /** A request that must not be forwarded. */

@@ -12,6 +12,7 @@ import {
   noBackend,
   ownError,
   ProxyError,
+  sendable,
 } from './errors.js';
 import { tell, tellDone } from './events.js';
 import type { Exchange } from './exchange.js';
@@ -267,7 +268,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     this.#finish();
     if (this.#committedAt > 0) this.cut(); // before a hook can end it in good order
     const backend = this.#attempt?.backend ?? null;
-    const error = context.transport.reportError(failure, req, res, backend);
+    const error = sendable(context.transport.reportError(failure, req, res, backend));
     error.requestId = exchange.id;
     error.hops = exchange.hops;
     this.onBug(error);
