@@ -1,4 +1,9 @@
-import { type IncomingHttpHeaders, type IncomingMessage, validateHeaderName } from 'node:http';
+import {
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  validateHeaderName,
+} from 'node:http';
 import type { Request } from 'express';
 import { badRequest } from './errors.js';
 
@@ -65,8 +70,39 @@ function doubledField(headers: object, rawHeaders: readonly string[]): string | 
   return null;
 }
 
-function tooManyFields(rawHeaders: readonly string[]): boolean {
-  return rawHeaders.length >= 2 * MAX_FIELDS;
+/** The user's server may drop fields earlier. */
+function mostFields({ socket }: IncomingMessage): number {
+  const own = (socket as { server?: Server }).server?.maxHeadersCount ?? 0;
+  return own > 0 && own < MAX_FIELDS ? own : MAX_FIELDS;
+}
+
+/** What announces a request's body (RFC 9112 6.3). */
+export interface Framing {
+  length: string | undefined;
+  coding: string | undefined;
+}
+
+/**
+ * As the client has sent it: where a middleware has deleted it from `headers`, the body comes all
+ * the same.
+ *
+ * @throws {ProxyError} 400
+ */
+export function framingOf({ headers, rawHeaders }: IncomingMessage): Framing {
+  let { 'content-length': length, 'transfer-encoding': coding } = headers;
+  if (length === undefined && coding === undefined) {
+    for (let i = 0; i < rawHeaders.length; i += 2) {
+      const name = rawHeaders[i]!;
+      if (name.length !== 14 && name.length !== 17) continue;
+      if (name.toLowerCase() === 'content-length') length = rawHeaders[i + 1];
+      if (name.toLowerCase() === 'transfer-encoding') coding = rawHeaders[i + 1];
+    }
+  }
+  // RFC 9112 6.1: another coding than chunked would reach the backend without its name.
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
+    throw badRequest('the only transfer coding taken is chunked');
+  }
+  return { length, coding };
 }
 
 /** A field value that HTTP/1.1 can carry. RFC 9110 5.5. */
@@ -92,15 +128,16 @@ function nominated(connection: string | string[] | undefined): Set<string> | nul
  * @throws {ProxyError} 400 or 431 for a head that must not be forwarded.
  */
 export function forwardableHeaders(req: IncomingMessage): HeaderMap {
-  if (tooManyFields(req.rawHeaders)) throw badRequest('1000 header fields or more', 431);
-  const { headers } = req;
+  const { headers, rawHeaders } = req;
+  const most = mostFields(req);
+  if (rawHeaders.length >= 2 * most) throw badRequest(`${most} header fields or more`, 431);
   const drop = nominated(headers.connection);
   const out: HeaderMap = {};
   for (const name in headers) {
     if (NOT_FROM_CLIENT.has(name) || drop?.has(name)) continue;
     out[name] = headers[name];
   }
-  const doubled = doubledField(headers, req.rawHeaders);
+  const doubled = doubledField(headers, rawHeaders);
   if (doubled !== null) throw badRequest(`two ${doubled} fields`);
   // RFC 9110 10.1.4: the one TE value that says nothing about the connection.
   if (headers.te !== undefined && /(?:^|,)\s*trailers\s*(?:$|[,;])/i.test(String(headers.te))) {
@@ -161,7 +198,7 @@ function invalidHead(response: IncomingMessage): string | null {
   } = response;
   if (httpVersionMajor !== 1) return `HTTP/${httpVersion} on an HTTP/1 connection`;
   if (!isFieldValue(reason)) return 'a control byte in the reason phrase';
-  if (tooManyFields(rawHeaders)) return '1000 header fields or more';
+  if (rawHeaders.length >= 2 * MAX_FIELDS) return `${MAX_FIELDS} header fields or more`;
   for (let i = 1; i < rawHeaders.length; i += 2) {
     if (!isFieldValue(rawHeaders[i]!)) return `a control byte in ${rawHeaders[i - 1]}`;
   }

@@ -4,7 +4,9 @@ import type { Context } from './context.js';
 import { atOnce, hookError, ProxyError } from './errors.js';
 import {
   checkedHeaders,
+  type Framing,
   forwardableHeaders,
+  framingOf,
   type HeaderMap,
   setForwarded,
   WEBSOCKET,
@@ -35,6 +37,7 @@ export class OutgoingRequest {
     const { options, retries, trace } = context;
     checkRequestLine(req);
     checkDotSegments(path);
+    const framing = framingOf(req);
     const headers = forwardableHeaders(req);
     if (options.via) addVia(headers, options.via, req.httpVersion);
     if (options.xfwd) setForwarded(headers, req);
@@ -47,7 +50,7 @@ export class OutgoingRequest {
       throw hookError('retry.replayable', thrown);
     }
     this.#headers = headers;
-    this.#body = this.#takeBody(listener);
+    this.#body = this.#takeBody(framing, listener);
   }
 
   get #streamed(): ReplayBody | null {
@@ -95,12 +98,11 @@ export class OutgoingRequest {
     this.#streamed?.discard();
   }
 
-  /** RFC 9112 6.3: a body is announced by its framing. It is framed anew, by what is known of it. */
-  #takeBody(listener: BodyListener): Buffer | ReplayBody | null {
+  /** It is framed anew, by what is known of it. */
+  #takeBody({ length, coding }: Framing, listener: BodyListener): Buffer | ReplayBody | null {
     const req = this.req;
     const headers = this.#headers;
-    const length = req.headers['content-length'];
-    if (req.headers['transfer-encoding'] === undefined && !(Number(length) > 0)) {
+    if (coding === undefined && !(Number(length) > 0)) {
       if (length !== undefined) headers['content-length'] = length;
       return null;
     }

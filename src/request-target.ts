@@ -21,11 +21,6 @@ export function checkRequestLine(req: Request): void {
   if (!rooted && !(target === '*' && req.method === 'OPTIONS')) {
     throw badRequest('the request target must be a path, for example /orders');
   }
-  // RFC 9112 6.1: another coding than chunked would reach the backend without its name.
-  const coding = req.headers['transfer-encoding'];
-  if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
-    throw badRequest('the only transfer coding taken is chunked');
-  }
 }
 
 export interface BasePath {
