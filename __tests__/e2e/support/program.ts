@@ -48,7 +48,8 @@ export class Program {
 
   /** Whether it has been started, and still runs. */
   get running(): boolean {
-    return this.#child?.exitCode === null && this.#child.signalCode === null;
+    const child = this.#child;
+    return child?.pid !== undefined && child.exitCode === null && child.signalCode === null;
   }
 
   /**
