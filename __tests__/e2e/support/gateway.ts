@@ -132,6 +132,7 @@ defaults
   mode http
   log global
   option dontlognull
+  retries 0
   option http-no-delay
   option abortonclose
   timeout connect 5s
