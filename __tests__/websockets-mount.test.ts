@@ -236,54 +236,6 @@ describe('the middleware in front of the proxy', () => {
   });
 });
 
-describe('an upgrade to something else, or in a way that is none,', () => {
-  it.each([
-    ['h2c', handshake('/api').replace('websocket', 'h2c, foo')],
-    ['a WebSocket by POST', handshake('/api').replace('GET', 'POST')],
-    ['HTTP/1.0', handshake('/api').replace('HTTP/1.1', 'HTTP/1.0')],
-  ])('is a plain request: %s', async (_what, bytes) => {
-    const backend = await startBackend(reply(200, 'plain'));
-    const { port } = await startUpgradeProxy({ target: backend.url }, { mount: '/api' });
-
-    const answer = await sendRaw(port, bytes, { until: 'close' });
-
-    expect([answer.status, answer.body.toString()]).toEqual([200, 'plain']);
-    expect(backend.received[0]?.headers).not.toHaveProperty('upgrade');
-    expect(backend.received[0]?.headers.connection).not.toMatch(/upgrade/i);
-  });
-
-  it.each([
-    'Content-Length: 4\r\n\r\nbody',
-    'Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n',
-  ])('is answered 400, or with its body, when it has one: %j', async (body) => {
-    const backend = await startBackend(reply(200, 'plain'));
-    const { port } = await startUpgradeProxy({ target: backend.url });
-
-    for (const protocol of ['h2c', 'websocket']) {
-      const bytes = handshake()
-        .replace('websocket', protocol)
-        .replace(/\r\n\r\n$/, `\r\n${body}`);
-      const answer = await sendRaw(port, bytes.replace('GET', 'POST'), { until: 'close' });
-
-      if (answer.status === 400) expect(backend.started).toBe(0);
-      else expect(String(backend.received.pop()?.body)).toBe('body');
-      expect([200, 400]).toContain(answer.status);
-      backend.started = 0;
-    }
-  });
-
-  it('takes only WebSocket from a list of protocols', async () => {
-    const { url: target, wires } = await startTunnelBackend();
-    const { port } = await startUpgradeProxy({ target });
-
-    const wire = await openWire(port, handshake().replace('websocket', 'h2c, WebSocket'));
-
-    expect(await wire.status()).toBe(101);
-    expect(wires[0]!.arrived).toMatch(/^upgrade: websocket\r$/m);
-    expect(wires[0]!.arrived).not.toMatch(/h2c/);
-  });
-});
-
 describe('ws: true', () => {
   it('subscribes the server of the first request; an upgrade that is it is asked to come again', async () => {
     const { url: target } = await says('it');

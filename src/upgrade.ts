@@ -132,32 +132,39 @@ function matchedPath(layer: Layer, path: string): string | null {
   }
 }
 
+/** Node's own: the response whose turn it is. */
+type Client = Socket & { _httpMessage?: ServerResponse | null };
+
 /** Runs it through the app, as the last request of its connection. */
 function letIn(server: Server, req: IncomingMessage, socket: Duplex, head: Buffer): void {
-  const client = req.socket as Socket & { _httpMessage?: ServerResponse | null };
-  client.on('error', () => {}); // 'close' tells it
-  // Answers to requests before it on the same connection go first.
-  if (client._httpMessage) {
-    client._httpMessage.once('close', () => letIn(server, req, socket, head));
-    return;
-  }
-  if (client.destroyed) return;
-  const res = new ServerResponse(req);
-  res.shouldKeepAlive = false; // nobody parses what comes after it
-  res.assignSocket(client);
-  client.on('drain', () => res.emit('drain')); // Node's own listener is gone with the parser
-  res.on('finish', () => client.destroySoon());
-  // Where there is a stream around the socket, Node (26) goes on to parse the body.
+  const client = req.socket as Client;
+  // Node (26) puts a stream around the socket where it has a body to parse, with errors of its own.
+  for (const side of new Set([client, socket])) side.on('error', () => {}); // 'close' tells it
+  // With the parser, Node's listeners have gone, those for the answers before this one, too.
+  client.on('drain', () => client._httpMessage?.emit('drain'));
+  let upgrade: Upgrade | undefined;
   if (socket === client) {
     if (head.length > 0) client.unshift(head);
-    const onTunnel = closeAtEnd(client);
-    if (isWebSocket(req)) upgrades.set(req, { head, onTunnel });
-    if (announcesBody(req.headers)) {
+    upgrade = { head, onTunnel: closeAtEnd(client) };
+  }
+  inTurn(client, () => {
+    const res = new ServerResponse(req);
+    res.shouldKeepAlive = false; // nobody parses what comes after it
+    res.assignSocket(client);
+    res.on('finish', () => client.destroySoon());
+    if (upgrade !== undefined && announcesBody(req.headers)) {
       respond(req as Request, res as Response, badRequest('a body behind an Upgrade'));
       return;
     }
-  }
-  server.emit('request', req, res);
+    if (upgrade !== undefined && isWebSocket(req)) upgrades.set(req, upgrade);
+    server.emit('request', req, res);
+  });
+}
+
+/** Answers to requests before it on the same connection go first. */
+function inTurn(client: Client, run: () => void): void {
+  if (client._httpMessage) client._httpMessage.once('close', () => inTurn(client, run));
+  else if (!client.destroyed) run();
 }
 
 /** Until there is a tunnel, a client that ends its side has left. What it has sent stays unread. */

@@ -1,0 +1,103 @@
+import { describe, expect, it } from '@jest/globals';
+import { hang, reply, startBackend } from './support/backend.js';
+import { get, quietProxy, startProxy } from './support/proxy.js';
+import { sendRaw } from './support/raw.js';
+import { delivery, until } from './support/wait.js';
+import { handshake, openWire, startTunnelBackend, startUpgradeProxy } from './support/websocket.js';
+
+describe('the answers before an upgrade on its connection', () => {
+  it('come whole, however long they are and many', async () => {
+    const backend = await startBackend(reply(200, 'x'.repeat(5_000_000)));
+    const { url: target } = await startTunnelBackend();
+    const [plain, tunnel] = [quietProxy({ target: backend.url }), quietProxy({ target })];
+    const { port, server } = await startProxy((app) => app.use('/t', tunnel).use(plain));
+    server.on('upgrade', tunnel.upgrade);
+
+    const small = 'HEAD / HTTP/1.1\r\nHost: h\r\n\r\n'.repeat(12);
+    const wire = await openWire(
+      port,
+      `GET / HTTP/1.1\r\nHost: h\r\n\r\n${small}${handshake('/t')}`,
+    );
+
+    await wire.has('101 Switching');
+    expect(wire.arrived.length).toBeGreaterThan(5_000_000);
+    expect(wire.arrived.match(/HTTP\/1\.1 \d+/g)?.length).toBe(14);
+  });
+
+  it.each(['end', 'resetAndDestroy'] as const)(
+    'are over when the client leaves by %s()',
+    async (leave) => {
+      const backend = await startBackend(hang());
+      const { port, proxy } = await startUpgradeProxy({ target: backend.url });
+      const wire = await openWire(port, `GET / HTTP/1.1\r\nHost: h\r\n\r\n${handshake()}`);
+      await until(() => backend.started === 1);
+
+      wire.socket[leave]();
+
+      await until(() => proxy.status().inFlight === 0 && backend.openSockets() === 0);
+    },
+  );
+});
+
+describe('an upgrade to something else, or in a way that is none,', () => {
+  it.each([
+    ['h2c', handshake('/api').replace('websocket', 'h2c, foo')],
+    ['a WebSocket by POST', handshake('/api').replace('GET', 'POST')],
+    ['HTTP/1.0', handshake('/api').replace('HTTP/1.1', 'HTTP/1.0')],
+  ])('is a plain request: %s', async (_what, bytes) => {
+    const backend = await startBackend(reply(200, 'plain'));
+    const { port } = await startUpgradeProxy({ target: backend.url }, { mount: '/api' });
+
+    const answer = await sendRaw(port, bytes, { until: 'close' });
+
+    expect([answer.status, answer.body.toString()]).toEqual([200, 'plain']);
+    expect(backend.received[0]?.headers).not.toHaveProperty('upgrade');
+    expect(backend.received[0]?.headers.connection).not.toMatch(/upgrade/i);
+  });
+
+  it.each([
+    'Content-Length: 4\r\n\r\nbody',
+    'Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n',
+  ])('is answered 400, or with its body, when it has one: %j', async (body) => {
+    const backend = await startBackend(reply(200, 'plain'));
+    const { port } = await startUpgradeProxy({ target: backend.url });
+
+    for (const protocol of ['h2c', 'websocket']) {
+      const bytes = handshake()
+        .replace('websocket', protocol)
+        .replace(/\r\n\r\n$/, `\r\n${body}`);
+      const answer = await sendRaw(port, bytes.replace('GET', 'POST'), { until: 'close' });
+
+      if (answer.status === 400) expect(backend.started).toBe(0);
+      else expect(String(backend.received.pop()?.body)).toBe('body');
+      expect([200, 400]).toContain(answer.status);
+      backend.started = 0;
+    }
+  });
+
+  it.each(['h2c', 'websocket'])('may be reset in the middle of its body: %s', async (protocol) => {
+    const backend = await startBackend(reply(200));
+    const { port, url, proxy } = await startUpgradeProxy({ target: backend.url });
+    const head = handshake().replace('websocket', protocol).replace('GET', 'POST');
+
+    for (let i = 0; i < 5; i += 1) {
+      const wire = await openWire(port, head.replace(/\r\n$/, 'Content-Length: 10\r\n\r\nbod'));
+      await delivery();
+      wire.socket.resetAndDestroy();
+    }
+
+    expect((await get(url)).status).toBe(200);
+    await until(() => proxy.status().inFlight === 0);
+  });
+
+  it('takes only WebSocket from a list of protocols', async () => {
+    const { url: target, wires } = await startTunnelBackend();
+    const { port } = await startUpgradeProxy({ target });
+
+    const wire = await openWire(port, handshake().replace('websocket', 'h2c, WebSocket'));
+
+    expect(await wire.status()).toBe(101);
+    expect(wires[0]!.arrived).toMatch(/^upgrade: websocket\r$/m);
+    expect(wires[0]!.arrived).not.toMatch(/h2c/);
+  });
+});
