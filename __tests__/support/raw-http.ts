@@ -56,14 +56,28 @@ export function parseResponses(
   }
 }
 
-/** How long the first request in this text (latin1) is; undefined while it is not whole. */
-export function requestLength(text: string): number | undefined {
+/** One request, as it stood on the wire. */
+export interface RawRequest {
+  line: string;
+  /** In order, nothing joined, names as they were sent. */
+  headers: [name: string, value: string][];
+  /** Without its chunked framing. */
+  body: Buffer;
+  trailers: [name: string, value: string][];
+  /** With its head and its framing. */
+  length: number;
+}
+
+/** The first request in this text (latin1); undefined while it is not whole. */
+export function parseRequest(text: string): RawRequest | undefined {
   const head = splitHead(text);
   if (!head) return undefined;
+  const { startLine: line, headers } = head;
   const hasBody = ['content-length', 'transfer-encoding'].some((n) => valuesOf(head, n).length > 0);
-  if (!hasBody) return head.length;
-  const { length, complete } = frame(text.slice(head.length), head.headers, false);
-  return complete ? head.length + length : undefined;
+  const framed = hasBody ? frame(text.slice(head.length), headers, false) : NO_BODY;
+  if (!framed.complete) return undefined;
+  const body = Buffer.from(framed.body, 'latin1');
+  return { line, headers, body, trailers: framed.trailers, length: head.length + framed.length };
 }
 
 interface Framed {

@@ -2,10 +2,16 @@
 import { connect, createServer, type Socket } from 'node:net';
 import { closeAfterTest } from './cleanup.js';
 import { LoopbackServer } from './loopback-server.js';
-import { parseResponses, type RawResponse, requestLength } from './raw-http.js';
+import { parseRequest, parseResponses, type RawResponse } from './raw-http.js';
 import { delivery, until, within } from './wait.js';
 
-export { parseResponses, type RawResponse, valuesOf } from './raw-http.js';
+export {
+  parseRequest,
+  parseResponses,
+  type RawRequest,
+  type RawResponse,
+  valuesOf,
+} from './raw-http.js';
 export { blackHole, type DeadEnd, refusedPort, refusedUrl } from './unreachable.js';
 
 /** One thing to do on a socket. A `waitFor` function is given the bytes that arrived so far. */
@@ -38,9 +44,9 @@ export class RawBackend extends LoopbackServer {
       this.received[connection] = Buffer.concat([arrived(), chunk]);
       if (typeof answer === 'function') return;
       for (;;) {
-        const length = requestLength(arrived().toString('latin1', answeredBytes));
-        if (length === undefined) return;
-        answeredBytes += length;
+        const request = parseRequest(arrived().toString('latin1', answeredBytes));
+        if (request === undefined) return;
+        answeredBytes += request.length;
         this.requests += 1;
         answered = answered
           .then(() => play(socket, answer, arrived))
