@@ -1,0 +1,290 @@
+// Where a message ends: RFC 9112 6 and 7. A doubt about it is a 400, and the end of the connection.
+import {
+  chunked,
+  declined,
+  get,
+  head,
+  passes,
+  post,
+  type RawRequestRow,
+  type Reached,
+  reached,
+  refused,
+  SMUGGLED,
+} from './row.js';
+
+const hello = reached('POST /a', ['content-length: 5'], 'hello');
+const helloChunked = reached('POST /a', ['transfer-encoding: chunked'], 'hello');
+const TE = 'Transfer-Encoding: chunked';
+const TWO_TO_64_PLUS_5 = '18446744073709551621';
+
+/** Bytes behind a whole request that are no other: alone, and together with it. */
+function behind(name: string, request: string, rest: string, first: Reached): RawRequestRow[] {
+  const row = passes(name, request, first);
+  return [
+    { ...row, send: [request, rest], answers: [200, 400], closes: true },
+    // Node drops the request as well, and answers once.
+    { ...refused(`${name}, in one piece`, request + rest), begun: true },
+  ];
+}
+
+const lengths: RawRequestRow[] = [
+  passes('one length', `${post('Content-Length: 5')}hello`, hello),
+  passes('a length with spaces around', `${post('Content-Length:   5  ')}hello`, hello),
+  {
+    ...passes('a length with tabs around', `${post('Content-Length: \t5\t')}hello`, hello),
+    orRefused: 400,
+  },
+  refused('two lengths', `${post('Content-Length: 5', 'Content-Length: 6')}hello!`),
+  refused('the same length twice', `${post('Content-Length: 5', 'Content-Length: 5')}hello`),
+  ...[
+    '5, 5',
+    '5, 6',
+    '5,',
+    ',5',
+    '+5',
+    '-5',
+    '-0',
+    '0x5',
+    '5.0',
+    '5e0',
+    '5_0',
+    '5 5',
+    '"5"',
+    '5;x',
+    '5\x0b',
+    '\xa05',
+    'five',
+    TWO_TO_64_PLUS_5,
+  ].map((value) =>
+    refused(`a length of ${JSON.stringify(value)}`, `${post(`Content-Length: ${value}`)}hello`),
+  ),
+  refused('an empty length', `${post('Content-Length:')}hello`),
+  refused('an empty length of a GET', get('/', 'Content-Length:')),
+  refused('a length that is folded', `${post('Content-Length:', ' 5')}hello`),
+  refused('a space before the colon of a length', `${post('Content-Length : 5')}hello`),
+  passes(
+    'bytes behind a length of 0: the next request',
+    post('Content-Length: 0') + get('/b'),
+    reached('POST /a', ['content-length: 0']),
+    reached('GET /b'),
+  ),
+  passes(
+    'a request within a body',
+    post(`Content-Length: ${SMUGGLED.length}`) + SMUGGLED,
+    reached('POST /a', [`content-length: ${SMUGGLED.length}`], SMUGGLED),
+  ),
+  ...behind('more bytes than its length', `${post('Content-Length: 5')}hello`, '!!', hello),
+  ...behind('bytes behind a GET without a body', get('/a'), 'hello', reached('GET /a')),
+];
+
+const both: RawRequestRow[] = [
+  refused('both frames', post('Content-Length: 5', TE) + chunked('hello')),
+  refused('both frames, chunked first', post(TE, 'Content-Length: 5') + chunked('hello')),
+  refused(
+    'both frames, with another request behind the end of the chunks',
+    `${post(`Content-Length: ${5 + SMUGGLED.length}`, TE)}0\r\n\r\n${SMUGGLED}`,
+  ),
+  refused(
+    'both frames, with another request behind the length',
+    `${post('Content-Length: 4', TE)}${SMUGGLED.length.toString(16)}\r\n${SMUGGLED}\r\n0\r\n\r\n`,
+  ),
+  refused('a length of 0 beside chunks', `${post('Content-Length: 0', TE)}${chunked('hello')}`),
+  refused('both frames in a GET', get('/', 'Content-Length: 5', TE) + chunked('hello')),
+];
+
+const codings: RawRequestRow[] = [
+  passes('chunks', post(TE) + chunked('hello'), helloChunked),
+  passes('chunks in capitals', post('Transfer-Encoding: CHUNKED') + chunked('hello'), helloChunked),
+  passes(
+    'chunks with spaces around their name',
+    post('Transfer-Encoding:   chunked  ') + chunked('hello'),
+    helloChunked,
+  ),
+  {
+    ...passes(
+      'chunks with tabs around their name',
+      post('Transfer-Encoding: \tchunked\t') + chunked('hello'),
+      helloChunked,
+    ),
+    orRefused: 400,
+    begun: true, // Node looks at it again, and more strictly, when the head has gone on
+  },
+  ...[
+    'chunked, chunked',
+    'xchunked',
+    'chunkedx',
+    'chunked;q=1',
+    'chunked ;a',
+    '"chunked"',
+    'chunked,',
+    'x chunked',
+    '\x0bchunked',
+    'chunked\x0c',
+    '\xa0chunked',
+    'gzip',
+    'chunked, gzip',
+    'identity',
+    'chunked, identity',
+  ].map((value) =>
+    refused(
+      `a coding of ${JSON.stringify(value)}`,
+      post(`Transfer-Encoding: ${value}`) + chunked('hello'),
+    ),
+  ),
+  // Chunked comes last: where such a message ends is known, its codings are not taken.
+  ...[',chunked', 'gzip, chunked', 'identity, chunked', 'gzip\r\nTransfer-Encoding: chunked'].map(
+    (value) =>
+      declined(
+        `a coding of ${JSON.stringify(value)}`,
+        post(`Transfer-Encoding: ${value}`) + chunked('hello'),
+      ),
+  ),
+  refused('an empty coding', post('Transfer-Encoding:') + chunked('hello')),
+  refused('chunked twice', post(TE, TE) + chunked('hello')),
+  refused('chunked and identity', post(TE, 'Transfer-Encoding: identity') + chunked('hello')),
+  refused(
+    'identity beside a length',
+    `${post('Transfer-Encoding: identity', 'Content-Length: 5')}hello`,
+  ),
+  refused('a space before the colon', post('Transfer-Encoding : chunked') + chunked('hello')),
+  refused('a tab before the colon', post('Transfer-Encoding\t: chunked') + chunked('hello')),
+  refused('a NUL before the colon', post('Transfer-Encoding\0: chunked') + chunked('hello')),
+  refused('a space before the name', post(' Transfer-Encoding: chunked') + chunked('hello')),
+  refused('a coding that is folded', post('Transfer-Encoding:', ' chunked') + chunked('hello')),
+  refused('a coding in the fold of a field', post('X-A: 1', ` ${TE}`) + chunked('hello')),
+  refused('a coding behind a bare CR', post(`X-A: 1\r${TE}`) + chunked('hello')),
+  refused('a coding behind a bare LF', post(`X-A: 1\n${TE}`) + chunked('hello')),
+];
+
+/** A message of chunks that is not well formed; its head may have gone on. */
+const broken = (name: string, chunks: string): RawRequestRow => ({
+  ...refused(name, post(TE) + chunks),
+  begun: true,
+});
+
+const LAST = '0\r\n\r\n';
+
+const chunks: RawRequestRow[] = [
+  passes(
+    'chunks of many sizes',
+    `${post(TE)}1\r\nh\r\n003\r\nell\r\n01\r\no\r\n000\r\n\r\n`,
+    helloChunked,
+  ),
+  passes(
+    'chunks with extensions, which stay behind',
+    `${post(TE)}5;a;b=c;d="e"\r\nhello\r\n0;f\r\n\r\n`,
+    helloChunked,
+  ),
+  passes(
+    'a request within chunks',
+    post(TE) + chunked(SMUGGLED) + get('/b'),
+    reached('POST /a', ['transfer-encoding: chunked'], SMUGGLED),
+    reached('GET /b'),
+  ),
+  ...behind('bytes behind the last chunk', post(TE) + chunked('hello'), 'garbage', helloChunked),
+  broken('a size in C notation', `0x5\r\nhello\r\n${LAST}`),
+  broken('a size with a plus', `+5\r\nhello\r\n${LAST}`),
+  broken('a size with a minus', `-5\r\nhello\r\n${LAST}`),
+  broken('a size with a space before it', ` 5\r\nhello\r\n${LAST}`),
+  broken('a size with an underscore', `0_5\r\nhello\r\n${LAST}`),
+  broken('a size that is none', `five!\r\nhello\r\n${LAST}`),
+  broken('no size', `\r\nhello\r\n${LAST}`),
+  broken('an extension without a size', `;a=b\r\nhello\r\n${LAST}`),
+  broken('a size of 2^64 + 5', `10000000000000005\r\nhello\r\n${LAST}`),
+  broken('a size of 2^68', `100000000000000000\r\nhello\r\n${LAST}`),
+  broken('a size ended by a bare LF', `5\nhello\r\n${LAST}`),
+  broken('a size ended by a bare CR', `5\rhello\r\n${LAST}`),
+  broken('an extension ended by a bare LF', `5;a\nhello\r\n${LAST}`),
+  broken(
+    'an extension with a bare LF',
+    `2;\nxx\r\n${SMUGGLED.length.toString(16)}\r\n${SMUGGLED}\r\n${LAST}`,
+  ),
+  broken('an extension with a bare CR', `5;a\rb\r\nhello\r\n${LAST}`),
+  broken('an extension with a NUL', `5;a\0b\r\nhello\r\n${LAST}`),
+  broken('no CRLF behind a chunk', `5\r\nhello${LAST}`),
+  broken('a bare LF behind a chunk', `5\r\nhello\n${LAST}`),
+  broken('a bare CR behind a chunk', `5\r\nhello\r${LAST}`),
+  broken('other bytes behind a chunk', `5\r\nhello!!${LAST}`),
+  broken('a chunk that is longer than its size', `5\r\nhello, world\r\n${LAST}`),
+  broken('a last chunk that is ended by a bare LF', '5\r\nhello\r\n0\n\r\n'),
+  broken('chunks that are ended by a bare LF', '5\r\nhello\r\n0\r\n\n'),
+  broken('chunks that are ended by two bare LF', '5\r\nhello\r\n0\n\n'),
+  {
+    ...broken('an extension of 20 KB', `5;${'a'.repeat(20_000)}\r\nhello\r\n${LAST}`),
+    answers: [[400, 413]],
+  },
+];
+
+const BODY = `Content-Length: ${SMUGGLED.length}`;
+
+/** Methods that seldom have a body: the frame has to go on with it. */
+const methods: RawRequestRow[] = ['GET', 'DELETE', 'OPTIONS', 'PUT', 'PATCH'].flatMap((method) => {
+  const line = `${method} /a HTTP/1.1`;
+  return [
+    passes(
+      `${method} with a request within its body`,
+      head(line, 'Host: h', BODY) + SMUGGLED + get('/b'),
+      reached(`${method} /a`, [BODY.toLowerCase()], SMUGGLED),
+      reached('GET /b'),
+    ),
+    passes(
+      `${method} with a request within its chunks`,
+      head(line, 'Host: h', TE) + chunked(SMUGGLED) + get('/b'),
+      reached(`${method} /a`, ['transfer-encoding: chunked'], SMUGGLED),
+      reached('GET /b'),
+    ),
+  ];
+});
+
+const nominations: RawRequestRow[] = [
+  'Content-Length',
+  'Transfer-Encoding',
+  'close, CONTENT-LENGTH',
+].map((name) => ({
+  ...passes(
+    `a length that Connection names: ${name}`,
+    head('DELETE /a HTTP/1.1', 'Host: h', `Connection: ${name}`, BODY) + SMUGGLED,
+    reached('DELETE /a', [BODY.toLowerCase()], SMUGGLED),
+  ),
+  closes: name.startsWith('close'),
+}));
+
+const lines: RawRequestRow[] = [
+  refused('only bare LF', 'GET /a HTTP/1.1\nHost: h\n\n'),
+  refused('a bare LF behind its first line', 'GET /a HTTP/1.1\nHost: h\r\n\r\n'),
+  refused('a bare LF behind a field', 'GET /a HTTP/1.1\r\nHost: h\nX-A: 1\r\n\r\n'),
+  refused('a bare LF for the empty line', 'GET /a HTTP/1.1\r\nHost: h\r\n\n'),
+  refused('only bare CR', 'GET /a HTTP/1.1\rHost: h\r\r'),
+  refused('a bare CR in a value', get('/a', 'X-A: 1\r2')),
+  refused('a NUL in a value', get('/a', 'X-A: 1\x002')),
+  refused('a NUL in a name', get('/a', 'X\0A: 1')),
+  refused('a control byte in a value', get('/a', 'X-A: 1\x012')),
+  refused('a DEL in a value', get('/a', 'X-A: 1\x7f2')),
+  refused('a line that is no field', get('/a', 'what is this')),
+  refused('a field without a name', get('/a', ': 1')),
+  refused('a space in a name', get('/a', 'X A: 1')),
+  refused('obs-text in a name', get('/a', 'X-\xe9: 1')),
+  ...['(', ')', '/', '[', '{', '"', '@', ',', '=', '\\'].map((byte) =>
+    refused(`${byte} in a name`, get('/a', `X${byte}A: 1`)),
+  ),
+  refused('a field that is folded', get('/a', 'X-A: 1', ' 2')),
+  refused('a field that is folded with a tab', get('/a', 'X-A: 1', '\t2')),
+  refused('a space before its first field', head('GET /a HTTP/1.1', ' Host: h')),
+  passes('an empty line before it', `\r\n${get('/a')}`, reached('GET /a')),
+  passes(
+    'an empty line behind a body',
+    `${post('Content-Length: 5')}hello\r\n${get('/b')}`,
+    hello,
+    reached('GET /b'),
+  ),
+];
+
+export const FRAMING = [
+  { group: 'a length', rows: lengths },
+  { group: 'both frames', rows: both },
+  { group: 'a transfer coding', rows: codings },
+  { group: 'chunks', rows: chunks },
+  { group: 'a body of a method that seldom has one', rows: [...methods, ...nominations] },
+  { group: 'lines', rows: lines },
+];
