@@ -1,4 +1,5 @@
 // Raw requests and what has to come of them: see the rows in raw-requests/.
+import { CHUNKS } from './raw-requests/chunks.js';
 import { CONNECTIONS } from './raw-requests/connections.js';
 import { FRAMING } from './raw-requests/framing.js';
 import { HEADS } from './raw-requests/heads.js';
@@ -10,6 +11,7 @@ export type { RawRequestRow, Reached } from './raw-requests/row.js';
 
 export const RAW_REQUESTS: RawRequestGroup[] = [
   ...FRAMING,
+  ...CHUNKS,
   ...TARGETS,
   ...HEADS,
   ...METHODS,

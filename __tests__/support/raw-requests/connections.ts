@@ -1,6 +1,7 @@
 // Several requests on one connection, and what comes behind a body.
 import {
   chunked,
+  declined,
   get,
   head,
   passes,
@@ -74,6 +75,16 @@ const pipelines: RawRequestRow[] = [
     answers: [200, 400],
     closes: true,
   },
+  // What is left of a refused request is read as its body, whenever it comes.
+  ...[
+    declined('', head('TRACE /a HTTP/1.1', 'Host: h', `Content-Length: ${SMUGGLED.length}`), 405),
+    declined('', head('POST //a HTTP/1.1', 'Host: h', `Content-Length: ${SMUGGLED.length}`)),
+    declined('', post('Expect: x', `Content-Length: ${SMUGGLED.length}`), 417),
+  ].map((row) => ({
+    ...passes(`a refused one (${row.answers}) whose body comes later`, '', reached('GET /b')),
+    send: [row.send, SMUGGLED + get('/b')].flat(),
+    answers: [...row.answers, 200],
+  })),
   {
     ...passes('a body that comes in pieces', '', hello, reached('GET /b')),
     send: [`${post('Content-Length: 5')}hello`, get('/b')],

@@ -1,5 +1,6 @@
 // Where a message ends: RFC 9112 6 and 7. A doubt about it is a 400, and the end of the connection.
 import {
+  behind,
   chunked,
   declined,
   get,
@@ -7,7 +8,6 @@ import {
   passes,
   post,
   type RawRequestRow,
-  type Reached,
   reached,
   refused,
   SMUGGLED,
@@ -17,16 +17,6 @@ const hello = reached('POST /a', ['content-length: 5'], 'hello');
 const helloChunked = reached('POST /a', ['transfer-encoding: chunked'], 'hello');
 const TE = 'Transfer-Encoding: chunked';
 const TWO_TO_64_PLUS_5 = '18446744073709551621';
-
-/** Bytes behind a whole request that are no other: alone, and together with it. */
-function behind(name: string, request: string, rest: string, first: Reached): RawRequestRow[] {
-  const row = passes(name, request, first);
-  return [
-    { ...row, send: [request, rest], answers: [200, 400], closes: true },
-    // Node drops the request as well, and answers once.
-    { ...refused(`${name}, in one piece`, request + rest), begun: true },
-  ];
-}
 
 const lengths: RawRequestRow[] = [
   passes('one length', `${post('Content-Length: 5')}hello`, hello),
@@ -157,65 +147,6 @@ const codings: RawRequestRow[] = [
   refused('a coding behind a bare LF', post(`X-A: 1\n${TE}`) + chunked('hello')),
 ];
 
-/** A message of chunks that is not well formed; its head may have gone on. */
-const broken = (name: string, chunks: string): RawRequestRow => ({
-  ...refused(name, post(TE) + chunks),
-  begun: true,
-});
-
-const LAST = '0\r\n\r\n';
-
-const chunks: RawRequestRow[] = [
-  passes(
-    'chunks of many sizes',
-    `${post(TE)}1\r\nh\r\n003\r\nell\r\n01\r\no\r\n000\r\n\r\n`,
-    helloChunked,
-  ),
-  passes(
-    'chunks with extensions, which stay behind',
-    `${post(TE)}5;a;b=c;d="e"\r\nhello\r\n0;f\r\n\r\n`,
-    helloChunked,
-  ),
-  passes(
-    'a request within chunks',
-    post(TE) + chunked(SMUGGLED) + get('/b'),
-    reached('POST /a', ['transfer-encoding: chunked'], SMUGGLED),
-    reached('GET /b'),
-  ),
-  ...behind('bytes behind the last chunk', post(TE) + chunked('hello'), 'garbage', helloChunked),
-  broken('a size in C notation', `0x5\r\nhello\r\n${LAST}`),
-  broken('a size with a plus', `+5\r\nhello\r\n${LAST}`),
-  broken('a size with a minus', `-5\r\nhello\r\n${LAST}`),
-  broken('a size with a space before it', ` 5\r\nhello\r\n${LAST}`),
-  broken('a size with an underscore', `0_5\r\nhello\r\n${LAST}`),
-  broken('a size that is none', `five!\r\nhello\r\n${LAST}`),
-  broken('no size', `\r\nhello\r\n${LAST}`),
-  broken('an extension without a size', `;a=b\r\nhello\r\n${LAST}`),
-  broken('a size of 2^64 + 5', `10000000000000005\r\nhello\r\n${LAST}`),
-  broken('a size of 2^68', `100000000000000000\r\nhello\r\n${LAST}`),
-  broken('a size ended by a bare LF', `5\nhello\r\n${LAST}`),
-  broken('a size ended by a bare CR', `5\rhello\r\n${LAST}`),
-  broken('an extension ended by a bare LF', `5;a\nhello\r\n${LAST}`),
-  broken(
-    'an extension with a bare LF',
-    `2;\nxx\r\n${SMUGGLED.length.toString(16)}\r\n${SMUGGLED}\r\n${LAST}`,
-  ),
-  broken('an extension with a bare CR', `5;a\rb\r\nhello\r\n${LAST}`),
-  broken('an extension with a NUL', `5;a\0b\r\nhello\r\n${LAST}`),
-  broken('no CRLF behind a chunk', `5\r\nhello${LAST}`),
-  broken('a bare LF behind a chunk', `5\r\nhello\n${LAST}`),
-  broken('a bare CR behind a chunk', `5\r\nhello\r${LAST}`),
-  broken('other bytes behind a chunk', `5\r\nhello!!${LAST}`),
-  broken('a chunk that is longer than its size', `5\r\nhello, world\r\n${LAST}`),
-  broken('a last chunk that is ended by a bare LF', '5\r\nhello\r\n0\n\r\n'),
-  broken('chunks that are ended by a bare LF', '5\r\nhello\r\n0\r\n\n'),
-  broken('chunks that are ended by two bare LF', '5\r\nhello\r\n0\n\n'),
-  {
-    ...broken('an extension of 20 KB', `5;${'a'.repeat(20_000)}\r\nhello\r\n${LAST}`),
-    answers: [[400, 413]],
-  },
-];
-
 const BODY = `Content-Length: ${SMUGGLED.length}`;
 
 /** Methods that seldom have a body: the frame has to go on with it. */
@@ -284,7 +215,6 @@ export const FRAMING = [
   { group: 'a length', rows: lengths },
   { group: 'both frames', rows: both },
   { group: 'a transfer coding', rows: codings },
-  { group: 'chunks', rows: chunks },
   { group: 'a body of a method that seldom has one', rows: [...methods, ...nominations] },
   { group: 'lines', rows: lines },
 ];

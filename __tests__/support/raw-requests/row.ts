@@ -23,6 +23,10 @@ export interface RawRequestRow {
   answers: (number | number[])[];
   /** What arrives at the backend, whole, in order. Each is answered 200, with its first line as body. */
   reached: Reached[];
+  /** Each further piece is sent when the backend has got this, and not when there is an answer. */
+  whenReached?: string;
+  /** The client ends its side as soon as all is sent. */
+  ends?: boolean;
   /** The proxy closes the connection by itself; else it goes on until the client has closed it. */
   closes: boolean;
   /** The 1xx before the first answer; none. */
@@ -83,4 +87,19 @@ export function declined(name: string, send: string, status = 400): RawRequestRo
 /** Forwarded, each with an answer of its own. */
 export function passes(name: string, send: string, ...requests: Reached[]): RawRequestRow {
   return { name, send, answers: requests.map(() => 200), reached: requests, closes: false };
+}
+
+/** Bytes behind a whole request that are no other: alone, and together with it. */
+export function behind(
+  name: string,
+  request: string,
+  rest: string,
+  first: Reached,
+): RawRequestRow[] {
+  const row = passes(name, request, first);
+  return [
+    { ...row, send: [request, rest], answers: [200, 400], closes: true },
+    // Node drops the request as well, and answers once.
+    { ...refused(`${name}, in one piece`, request + rest), begun: true },
+  ];
 }
