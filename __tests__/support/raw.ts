@@ -149,7 +149,11 @@ function firstBytes(script: RawScript): string {
 }
 
 /** Plays a script on a socket; a socket that is gone plays no more. */
-async function play(socket: Socket, script: RawScript, arrived: () => Buffer): Promise<void> {
+export async function play(
+  socket: Socket,
+  script: RawScript,
+  arrived: () => Buffer,
+): Promise<void> {
   const steps: RawStep[] = Array.isArray(script) ? script : [{ write: script }];
   for (const step of steps) {
     if (socket.destroyed) return;
