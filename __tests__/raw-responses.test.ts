@@ -22,7 +22,8 @@ import { delivery, type Gate, gate, until } from './support/wait.js';
 /** The row's backend: what it does with `/row`, once; any other request gets its own target. */
 async function startRowBackend(row: RawResponseRow, moments: Moments): Promise<RawBackend> {
   const { sends } = row;
-  const script = typeof sends === 'function' ? sends(moments.answered.opened) : sends;
+  const { answered, asked } = moments;
+  const script = typeof sends === 'function' ? sends(answered.opened, asked.opened) : sends;
   let begun = false;
   const perform = (socket: Socket): void => {
     if (begun) return;
@@ -55,6 +56,8 @@ function ownAnswer(line: string): string {
 interface Moments {
   /** The client has the row's answer. */
   answered: Gate;
+  /** The proxy has the next request, and is about to take a connection for it. */
+  asked: Gate;
   /** The backend has done all that the row says. */
   played: Gate;
 }
@@ -64,7 +67,7 @@ async function ask(port: number, row: RawResponseRow, moments: Moments): Promise
   const { method = 'GET', version = '1.1' } = row;
   const { answered, played } = moments;
   const request = (target: string): string =>
-    `${method} ${target} HTTP/${version}\r\nHost: h\r\n\r\n`;
+    `${method} ${target} HTTP/${version}\r\nHost: h\r\nX-Request-ID: ${ID}\r\n\r\n`;
   const whole = (count: number) => (arrived: Buffer) => {
     const responses = parseResponses(arrived.toString('latin1'), { bodiless: method === 'HEAD' });
     if (responses[0]?.complete) answered.open();
@@ -72,13 +75,16 @@ async function ask(port: number, row: RawResponseRow, moments: Moments): Promise
   };
   const steps: RawStep[] = [{ write: request('/row') }];
   if (version === '1.1') {
-    steps.push({ waitFor: whole(1) }, { waitFor: played.opened.then(delivery) });
+    const over = row.untilAsked ? answered.opened : played.opened.then(delivery);
+    steps.push({ waitFor: whole(1) }, { waitFor: over });
     steps.push({ write: request('/next/1') }, { waitFor: whole(2) }, { end: true });
   }
   const answer = await sendRaw(port, steps, { until: 'close', limitMs: 4000 });
   answered.open();
   return answer;
 }
+
+const ID = 'night-1';
 
 /** What the server adds to every response; and Date, where the backend has none. */
 const ADDED = new Set(['connection', 'keep-alive', 'x-request-id']);
@@ -90,7 +96,7 @@ const CODES = { 502: 'BAD_GATEWAY', 504: 'GATEWAY_TIMEOUT' } as const;
 function asOutcome(response: RawResponse | undefined): Outcome {
   if (!response?.complete) return 'cut';
   const { status, reason, headers, body, trailers, informational } = response;
-  expect(valuesOf(response, 'x-request-id')).toHaveLength(1);
+  expect(valuesOf(response, 'x-request-id')).toEqual([ID]);
   if (valuesOf(response, 'content-type').join() === 'application/problem+json') {
     expect(Object.keys(CODES)).toContain(String(status));
     const problem = { status, code: CODES[status as 502 | 504] };
@@ -111,11 +117,14 @@ function asOutcome(response: RawResponse | undefined): Outcome {
 
 describe.each(RAW_RESPONSES)('a backend that sends $group', ({ rows }) => {
   it.each(rows)('$name', async (row) => {
-    const moments: Moments = { answered: gate(), played: gate() };
+    const moments: Moments = { answered: gate(), asked: gate(), played: gate() };
     const backend = await startRowBackend(row, moments);
-    const retry = { replayable: (req: Request) => req.url !== '/row' };
+    const replayable = ({ url }: Request): boolean => {
+      if (url === '/next/1') moments.asked.open();
+      return url !== '/row';
+    };
     const { port, proxy, app } = await startProxyWith({
-      ...{ target: backend.url, retry },
+      ...{ target: backend.url, retry: { replayable } },
       ...row.options,
     });
     app.disable('x-powered-by');

@@ -53,6 +53,21 @@ const behind: RawResponseRow[] = [
   ),
 ];
 
+/** In the turn of the event loop in which the connection is to be used again: CVE-2026-105481. */
+const inTurn = [
+  ['another response', POISON],
+  ['half of a response', POISON.slice(0, 30)],
+  ['a 500, as a broken handler may', response('500 poison', ['Content-Length: 0'])],
+  ['garbage', 'poison'],
+].map(([name = '', write = '']): RawResponseRow => {
+  const sends: RawResponseRow['sends'] = (_answered, asked) => [
+    { write: ok() },
+    { waitFor: asked },
+    { write },
+  ];
+  return { ...passes(name, sends), untilAsked: true };
+});
+
 const lateOnes: RawResponseRow[] = [
   passes('another response', late(POISON)),
   passes('half of a response', late(POISON.slice(0, 30))),
@@ -137,6 +152,7 @@ const others: RawResponseRow[] = [
 export const CONNECTIONS = [
   { group: 'behind its response', rows: behind },
   { group: 'late', rows: lateOnes },
+  { group: 'late, as the next request comes,', rows: inTurn },
   { group: 'before it is asked', rows: early },
   { group: 'in place of a response', rows: others },
 ];

@@ -18,10 +18,13 @@ export interface Passed {
 /** `502` and `504` are the proxy's own; `cut`: the connection ends, with no whole response on it. */
 export type Outcome = Passed | 502 | 504 | 'cut';
 
+/** `answered`: the client has its answer; `asked`: the proxy has the next request. */
+export type Timed = (answered: Promise<void>, asked: Promise<void>) => RawScript;
+
 export interface RawResponseRow {
   name: string;
-  /** What the backend does when it has the request; `answered`: the client has its answer. */
-  sends: RawScript | ((answered: Promise<void>) => RawScript);
+  /** What the backend does when it has the request. */
+  sends: RawScript | Timed;
   outcome: Outcome;
   /** Or this, where Nodes differ and both is right. */
   or?: Outcome;
@@ -30,6 +33,8 @@ export interface RawResponseRow {
   /** `GET` */
   method?: 'HEAD' | 'POST';
   version?: '1.0';
+  /** It waits for the next request, which is not to wait for it. */
+  untilAsked?: boolean;
   /** The backend does so as soon as it is connected to. */
   atOnce?: boolean;
   options?: Partial<TinyProxyOptions>;
