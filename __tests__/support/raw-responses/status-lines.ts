@@ -88,16 +88,17 @@ const versions: RawResponseRow[] = [
 
 const LINK = '</a.css>; rel=preload';
 const hint = response('103 Early Hints', [`Link: ${LINK}`]);
-const withHints = (count = 1) => ({ ...passedOk(), informational: Array(count).fill(103) });
+const withHints = (count = 1) => with1xx(103, count);
+const with1xx = (status: number, count = 1) => ({
+  ...passedOk(),
+  informational: Array(count).fill(status),
+});
 
 const informational: RawResponseRow[] = [
-  ...[
-    '100 Continue',
-    '102 Processing',
-    '103 Early Hints',
-    '104 Upload Resumption Supported',
-    '199 Odd',
-  ].map((status) => passes(`${status}, which stays behind`, response(status) + ok())),
+  ...['100 Continue', '103 Early Hints', '104 Upload Resumption Supported', '199 Odd'].map(
+    (status) => passes(`${status}, which stays behind`, response(status) + ok()),
+  ),
+  passes('102', response('102 Processing', ['X-A: 1']) + ok(), with1xx(102)),
   passes('103 with a link', hint + ok(), withHints()),
   passes('103 three times', hint.repeat(3) + ok(), withHints(3)),
   passes(
@@ -118,7 +119,7 @@ const informational: RawResponseRow[] = [
   ),
   { ...passes('103 to HTTP/1.0', hint + ok()), version: '1.0' },
   passes('a hundred of 100', response('100 Continue').repeat(100) + ok()),
-  passes('a hundred of 102', response('102 Processing', ['X-A: 1']).repeat(100) + ok()),
+  passes('a hundred of 102', response('102 Processing').repeat(100) + ok(), with1xx(102, 100)),
   invalid('103 and the end', [{ write: hint }, { end: true }]),
   invalid('103 with a body', `${hint}hello`),
   invalid('100 and a reset', [{ write: response('100 Continue') }, { reset: true }]),
