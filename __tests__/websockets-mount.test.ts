@@ -52,11 +52,14 @@ describe('an upgrade', () => {
     const { url: target } = await says('it');
     const proxy = quietProxy({ target });
     const { url, server } = await startProxy((app) =>
-      app.get('/route/:id', proxy).use(['/one', /^\/two\d/], proxy),
+      app
+        .get('/route/:id', proxy)
+        .get('/inner', express.Router().use(proxy))
+        .use(['/one', /^\/two\d/], proxy),
     );
-    server.on('upgrade', proxy.upgrade);
+    server.on('upgrade', proxy.upgrade).on('upgrade', () => {}); // one that would take it
 
-    for (const path of ['/route/7', '/one/x', '/two2']) {
+    for (const path of ['/route/7', '/inner', '/one/x', '/two2']) {
       expect(await greeting(url + path)).toBe('it');
     }
   });
@@ -247,6 +250,9 @@ describe('ws: true', () => {
 
     expect(await greeting(url)).toBe('it');
     expect(server.listenerCount('upgrade')).toBe(1);
+    server.removeAllListeners('upgrade');
+    expect((await sendRaw(port, handshake())).status).toBe(503);
+    expect(await greeting(url)).toBe('it');
   });
 
   it('costs a server one listener for all its proxies, and none when they are closed', async () => {

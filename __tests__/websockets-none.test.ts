@@ -1,7 +1,8 @@
+import { Duplex } from 'node:stream';
 import { describe, expect, it } from '@jest/globals';
 import { hang, reply, startBackend } from './support/backend.js';
 import { get, quietProxy, startProxy } from './support/proxy.js';
-import { sendRaw } from './support/raw.js';
+import { sendRaw, startRawBackend } from './support/raw.js';
 import { delivery, until } from './support/wait.js';
 import { handshake, openWire, startTunnelBackend, startUpgradeProxy } from './support/websocket.js';
 
@@ -99,5 +100,26 @@ describe('an upgrade to something else, or in a way that is none,', () => {
     expect(await wire.status()).toBe(101);
     expect(wires[0]!.arrived).toMatch(/^upgrade: websocket\r$/m);
     expect(wires[0]!.arrived).not.toMatch(/h2c/);
+  });
+});
+
+describe('a connection that is no socket', () => {
+  it('carries a WebSocket all the same', async () => {
+    const { url: target, wires } = await startTunnelBackend();
+    const { port, server, proxy } = await startUpgradeProxy({ target, ws: true });
+    const front = await startRawBackend((socket) => {
+      server.emit('connection', Duplex.from({ readable: socket, writable: socket }));
+    });
+    expect(port).not.toBe(front.port);
+
+    const wire = await openWire(front.port, handshake());
+    expect(await wire.status()).toBe(101);
+    wire.write('to');
+    await until(() => wires[0]?.arrived.endsWith('to'));
+    wires[0]!.socket.end('fro');
+
+    await until(() => wire.arrived.endsWith('fro') && wire.ended);
+    wire.socket.end();
+    await until(() => proxy.status().inFlight === 0);
   });
 });

@@ -56,7 +56,8 @@ export function upgradeListener(router: Router, mountPath: string | null): Upgra
       : (_server: Server, path: string) => lies(path, mountPath);
 
   function upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const { server } = req.socket as Socket & { server: Server };
+    const { server } = req.socket as Socket & { server?: Server };
+    if (server === undefined) return void socket.destroy(); // nothing of node:http's
     const path = req.url?.split('?', 1)[0] ?? '';
     if (taken.has(req)) return;
     const mine = isOurs(server, path);
@@ -111,16 +112,19 @@ function stackOf(app: object): Layer[] {
 
 function leadsTo(stack: readonly Layer[], path: string, router: Router): boolean {
   return stack.some((layer) => {
-    const { handle, route } = layer;
     const matched = matchedPath(layer, path);
     if (matched === null) return false;
-    if ((handle as unknown) === router) return true;
-    if (route !== undefined)
-      return route.stack.some((inner) => inner.handle === (router as object));
-    if (!Array.isArray(handle.stack)) return false;
+    const { route } = layer; // it strips nothing off the path
+    if (route !== undefined) return route.stack.some(({ handle }) => isOr(handle, path, router));
     const rest = path.slice(matched.length);
-    return leadsTo(handle.stack, rest.startsWith('/') ? rest : `/${rest}`, router);
+    return isOr(layer.handle, rest.startsWith('/') ? rest : `/${rest}`, router);
   });
+}
+
+/** It is the router, or one that leads to it. */
+function isOr(handle: Layer['handle'], path: string, router: Router): boolean {
+  if (handle === (router as object)) return true;
+  return Array.isArray(handle.stack) && leadsTo(handle.stack, path, router);
 }
 
 function matchedPath(layer: Layer, path: string): string | null {
@@ -151,7 +155,9 @@ function letIn(server: Server, req: IncomingMessage, socket: Duplex, head: Buffe
     const res = new ServerResponse(req);
     res.shouldKeepAlive = false; // nobody parses what comes after it
     res.assignSocket(client);
-    res.on('finish', () => client.destroySoon());
+    res.on('finish', () =>
+      client.destroySoon === undefined ? client.end() : client.destroySoon(),
+    );
     if (upgrade !== undefined && announcesBody(req.headers)) {
       respond(req as Request, res as Response, badRequest('a body behind an Upgrade'));
       return;
@@ -195,15 +201,17 @@ export class Subscription {
 
   constructor(private readonly upgrade: UpgradeListener) {}
 
-  to({ socket }: IncomingMessage): void {
-    const { server } = socket as Socket & { server: Server };
-    if (this.#known.has(server)) return;
+  to({ socket, headers }: IncomingMessage): void {
+    const { server } = socket as Socket & { server?: Server };
+    if (server === undefined) return; // a request that was injected
+    // An upgrade that comes as a request: the user may have removed our listener.
+    if (this.#known.has(server) && headers.upgrade === undefined) return;
+    if (server.listeners('upgrade').includes(onUpgrade) && this.#known.has(server)) return;
     this.#known.add(server);
     this.#servers = this.#servers.filter((ref) => ref.deref() !== undefined);
     this.#servers.push(new WeakRef(server));
-    const present = subscribers.get(server);
-    if (present === undefined || present.size === 0) server.on('upgrade', onUpgrade);
-    subscribers.set(server, (present ?? new Set()).add(this.upgrade));
+    if (!server.listeners('upgrade').includes(onUpgrade)) server.on('upgrade', onUpgrade);
+    subscribers.set(server, (subscribers.get(server) ?? new Set()).add(this.upgrade));
   }
 
   end(): void {

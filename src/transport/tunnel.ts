@@ -1,5 +1,9 @@
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Attempt } from './transport.js';
+
+/** A server takes any Duplex for a connection (`server.emit('connection', duplex)`). */
+type Connection = Duplex & Partial<Socket>;
 
 /** Finds a peer that is gone without a word: a tunnel may be quiet for as long as it likes. */
 const KEEP_ALIVE_MS = 30_000;
@@ -11,7 +15,7 @@ const HANG_UP_MS = 500;
  * own end. Once one has ended, the other may be idle for `idleMs` (0: for ever).
  */
 export class Tunnel {
-  readonly #client: Socket;
+  readonly #client: Connection;
   readonly #bytesBefore: number;
   #over = false;
   #timer: NodeJS.Timeout | undefined;
@@ -23,17 +27,19 @@ export class Tunnel {
     /** Once, with the error by which the backend's side broke. Not called after `hangUp()`. */
     private readonly onOver: (error: Error | null) => void,
   ) {
-    const client = attempt.req.socket;
+    const client: Connection = attempt.req.socket;
     this.#client = client;
     attempt.upgrade!.onTunnel();
-    this.#bytesBefore = client.bytesWritten;
+    this.#bytesBefore = client.bytesWritten ?? 0;
     for (const [from, to] of [
       [client, backend],
       [backend, client],
     ] as const) {
       from.allowHalfOpen = true;
-      from.setTimeout(0).setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
-      from.on('end', () => to.setTimeout(idleMs));
+      from.setTimeout?.(0);
+      from.setNoDelay?.(true);
+      from.setKeepAlive?.(true, KEEP_ALIVE_MS);
+      from.on('end', () => to.setTimeout?.(idleMs));
       from.on('timeout', () => {
         this.#broken('ETIMEDOUT', 'half-closed, and idle');
         this.#destroy();
@@ -55,7 +61,7 @@ export class Tunnel {
 
   /** That the client was sent. */
   get bytes(): number {
-    return this.#client.bytesWritten - this.#bytesBefore;
+    return (this.#client.bytesWritten ?? 0) - this.#bytesBefore;
   }
 
   /** Ends both sides by FIN. */
