@@ -1,10 +1,21 @@
 import { Duplex } from 'node:stream';
 import { describe, expect, it } from '@jest/globals';
+import { WebSocketServer } from 'ws';
 import { hang, reply, startBackend } from './support/backend.js';
-import { get, quietProxy, startProxy } from './support/proxy.js';
-import { sendRaw, startRawBackend } from './support/raw.js';
+import { requestLine } from './support/log-lines.js';
+import { get, quietProxy, startProxy, startProxyWith } from './support/proxy.js';
+import { sendRaw, startRawBackend, valuesOf } from './support/raw.js';
 import { delivery, until } from './support/wait.js';
-import { handshake, openWire, startTunnelBackend, startUpgradeProxy } from './support/websocket.js';
+import {
+  closed,
+  handshake,
+  message,
+  openWebSocket,
+  openWire,
+  startTunnelBackend,
+  startUpgradeProxy,
+  startWebSocketBackend,
+} from './support/websocket.js';
 
 describe('the answers before an upgrade on its connection', () => {
   it('come whole, however long they are and many', async () => {
@@ -121,5 +132,54 @@ describe('a connection that is no socket', () => {
     await until(() => wire.arrived.endsWith('fro') && wire.ended);
     wire.socket.end();
     await until(() => proxy.status().inFlight === 0);
+  });
+});
+
+describe('a body behind an upgrade', () => {
+  it('that nobody parses has its line in the log, and its id', async () => {
+    const backend = await startBackend(reply(200));
+    const { port, log } = await startUpgradeProxy(
+      { target: backend.url },
+      { mount: '/api', captureLog: 'json' },
+    );
+    const head = handshake('/api/x', 'X-Request-ID: night-1', 'Transfer-Encoding: chunked');
+
+    const bytes = `${head.replace('GET', 'POST').replace('websocket', 'h2c')}4\r\nbody\r\n0\r\n\r\n`;
+    const answer = await sendRaw(port, bytes, { until: 'close' });
+
+    if (backend.started === 0) {
+      expect(valuesOf(answer, 'x-request-id')).toEqual(['night-1']);
+      expect(await requestLine(log)).toMatchObject({ status: 400, url: '/api/x', method: 'POST' });
+    }
+  });
+});
+
+describe('a pathFilter', () => {
+  it('leaves what it does not take to the other listeners', async () => {
+    const { url: target } = await startWebSocketBackend();
+    const { url, server } = await startUpgradeProxy({ target, pathFilter: '/api' });
+    const chat = new WebSocketServer({ noServer: true });
+    server.on('upgrade', (req, socket, head) => {
+      if (req.url === '/chat') chat.handleUpgrade(req, socket, head, (ws) => ws.close(4001));
+    });
+
+    expect(await closed(await openWebSocket(`${url}/chat`))).toMatchObject({ code: 4001 });
+    const socket = await openWebSocket(`${url}/api/x`);
+    socket.send('through');
+    expect(String((await message(socket)).data)).toBe('through');
+  });
+});
+
+describe('a socket that another listener has taken already', () => {
+  it('is left alone, though its path is ours', async () => {
+    const { url: target, requests } = await startWebSocketBackend();
+    const { url, server, proxy } = await startProxyWith({ target });
+    const chat = new WebSocketServer({ noServer: true });
+    server.on('upgrade', proxy.upgrade).on('upgrade', (req, socket, head) => {
+      if (req.url === '/chat') chat.handleUpgrade(req, socket, head, (ws) => ws.close(4001));
+    });
+
+    expect(await closed(await openWebSocket(`${url}/chat`))).toMatchObject({ code: 4001 });
+    expect(requests).toEqual([]);
   });
 });

@@ -18,7 +18,7 @@ import { tell, tellDone } from './events.js';
 import type { Exchange } from './exchange.js';
 import { OutgoingRequest } from './outgoing-request.js';
 import type { BodyListener } from './replay-body.js';
-import { modifyHead, respond, writeContinue, writeHead, writeInformational } from './respond.js';
+import { cutShort, modifyHead, respond, write1xx, write100, writeHead } from './respond.js';
 import { asksForRest, type Failure } from './retry.js';
 import { type Retried, RetryLoop } from './retry-loop.js';
 import type { AttemptEvents, Flight, Head, Outcome } from './transport/transport.js';
@@ -89,7 +89,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
   }
 
   onInformational(status: number, headers: Head['headers']): void {
-    writeInformational(this.req, this.res, status, headers);
+    write1xx(this.req, this.res, status, headers);
   }
 
   onHead(head: Head): 'pass' | 'drop' {
@@ -156,7 +156,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
   }
 
   onWaiting(): void {
-    writeContinue(this.res);
+    write100(this.res);
     this.deadlines.onWaiting();
     this.#attempt?.waitForClient();
   }
@@ -295,6 +295,6 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     this.#cut = true;
     if (this.#attempt?.over === false) this.#attempt.settle('CUT');
     this.#flight?.abort();
-    if (this.res.statusCode !== 101) this.res.destroy(); // a tunnel ends by FIN
+    if (this.res.statusCode !== 101) cutShort(this.res); // a tunnel ends by FIN
   }
 }

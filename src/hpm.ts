@@ -24,6 +24,8 @@ export interface Hpm {
   readonly web: ProxyServer['web'];
   /** Calls `proceed` with the path to send, or `next` for a request that the filter leaves out. */
   route(req: Request, res: Response, next: NextFunction, proceed: Proceed): void;
+  /** Whether the filter takes a path, told at once. */
+  takes(req: IncomingMessage, path: string): boolean;
 }
 
 /** `error` is there when a hook threw. */
@@ -38,6 +40,8 @@ interface Ticket {
   readonly req: Request;
   readonly proceed: Proceed;
   error: ProxyError | null;
+  /** Asked is the filter alone: nothing is to be rewritten. */
+  readonly isProbe?: true;
 }
 
 const asTicket = (value: unknown): Ticket => value as Ticket;
@@ -94,7 +98,20 @@ export function createHpm(options: ResolvedOptions, onBug: (error: ProxyError) =
     if (filterError instanceof Error)
       throw new TypeError(`option "pathFilter": ${filterError.message}`);
   }
-  return { server, web, route };
+  const takes = pathFilter === undefined ? () => true : filterOf(middleware);
+  return { server, web, route, takes };
+}
+
+/** The middleware calls `next` at once for what its filter leaves out. */
+function filterOf(middleware: ReturnType<typeof createProxyMiddleware>): Hpm['takes'] {
+  return function takes(req, url) {
+    let left = false;
+    const ticket: Ticket = { url, req: req as Request, proceed() {}, error: null, isProbe: true };
+    void middleware(ticket as unknown as IncomingMessage, {} as ServerResponse, () => {
+      left = true;
+    });
+    return !left;
+  };
 }
 
 /** An emitter does not look at what its listeners answer: a rejection would end the process. */
@@ -134,6 +151,7 @@ function overTickets(filter: PathFilter): NonNullable<HpmOptions['pathFilter']> 
 function rewriteOverTickets(rewrite: PathRewrite): NonNullable<HpmOptions['pathRewrite']> {
   if (typeof rewrite !== 'function') return rewrite;
   return async function rewritePath(path, ticket, res, options) {
+    if (asTicket(ticket).isProbe) return path;
     try {
       return await rewrite(path, asTicket(ticket).req, res as Response, options as never);
     } catch (thrown) {

@@ -87,12 +87,7 @@ const LINK = /^<[^>]*>(?:\s*;\s*[^;"=\s]+(?:=(?:"[^;"=\s]+"|[^;"=\s]+))?)*$/;
  * RFC 9110 15.2: a proxy forwards 1xx; those that Node can write. Never to HTTP/1.0, which would
  * take it for the answer.
  */
-export function writeInformational(
-  req: Request,
-  res: Response,
-  status: number,
-  headers: HeaderMap,
-): void {
+export function write1xx(req: Request, res: Response, status: number, headers: HeaderMap): void {
   if (res.headersSent || req.httpVersion === '1.0') return;
   if (res.socket === null || res.socket.writableNeedDrain) return; // a flood, to one who does not read
   if (status === 102) res.writeProcessing();
@@ -110,7 +105,7 @@ type Expecting = Response & { _expect_continue?: boolean; _sent100?: boolean };
  * RFC 9110 10.1.1. Node has asked for the body before any middleware ran, unless the app is the
  * server's `checkContinue` listener: then it is asked for when an attempt wants it, once.
  */
-export function writeContinue(res: Response): void {
+export function write100(res: Response): void {
   const { _expect_continue: isAwaited, _sent100: isSent, headersSent } = res as Expecting;
   if (isAwaited && !isSent && !headersSent) res.writeContinue();
 }
@@ -136,4 +131,16 @@ export function respond(req: Request, res: Response, error: ProxyError): number 
   if (req.method === 'HEAD') res.end();
   else res.end(body);
   return req.method === 'HEAD' ? 0 : body.length;
+}
+
+/**
+ * A response that has begun and must not look whole. One that ends by close (to HTTP/1.0) would, by a
+ * FIN; TLS has an end of its own (close_notify), which `destroy()` does not send.
+ */
+export function cutShort(res: Response): void {
+  const { socket } = res;
+  const endsByClose = res.req.httpVersion === '1.0' && !res.hasHeader('content-length');
+  if (endsByClose && res.headersSent && socket !== null && !('encrypted' in socket))
+    socket.resetAndDestroy?.();
+  res.destroy();
 }

@@ -11,6 +11,7 @@ import { Exchange, recordExchange } from './exchange.js';
 import { Forward } from './forward.js';
 import { createHpm } from './hpm.js';
 import { InFlight } from './in-flight.js';
+import { compileMounted } from './mounted.js';
 import type { ResolvedOptions, TinyProxyOptions } from './options.js';
 import { KeptBytes } from './replay-body.js';
 import { Retries } from './retry.js';
@@ -63,7 +64,14 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
   const { pool, transport, inFlight, retries, budget, events } = context;
   const { ws = false } = context.options;
   const router = express.Router();
-  const upgrade = upgradeListener(router, typeof ws === 'string' ? ws : null);
+  const upgrade = upgradeListener({
+    takes: compileMounted(router, typeof ws === 'string' ? ws : null, context.hpm.takes),
+    refuse(error, req, res) {
+      const [request, response] = [req as Request, res as Response];
+      const { exchange } = openExchange(context, request, response);
+      new Forward(context, request, response, () => {}, exchange).begin(error, '/');
+    },
+  });
   const subscription = ws === false ? null : new Subscription(upgrade);
   router.use(requestHandler(context, subscription));
   return Object.assign(router, {

@@ -1,9 +1,7 @@
 import { type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Request, Response, Router } from 'express';
-import { badRequest } from './errors.js';
-import { respond } from './respond.js';
+import { badRequest, type ProxyError } from './errors.js';
 import type { Upgrade } from './transport/transport.js';
 
 /**
@@ -47,100 +45,53 @@ function announcesBody(headers: IncomingMessage['headers']): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0;
 }
 
-/** `mountPath`: where the proxy is, for an app that cannot be looked at. */
-export function upgradeListener(router: Router, mountPath: string | null): UpgradeListener {
-  const isOurs =
-    mountPath === null
-      ? (server: Server, path: string) =>
-          server.listeners('request').some((app) => leadsTo(stackOf(app), path, router))
-      : (_server: Server, path: string) => lies(path, mountPath);
+/** What the listener of one proxy needs of it. */
+export interface Upgraded {
+  /** Whether the proxy would take the request, by its path. */
+  takes(server: Server, req: IncomingMessage): boolean;
+  /** Answers a request that cannot go through the app. */
+  refuse(error: ProxyError, req: IncomingMessage, res: ServerResponse): void;
+}
 
+export function upgradeListener(proxy: Upgraded): UpgradeListener {
   function upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const { server } = req.socket as Socket & { server?: Server };
+    const { server } = req.socket as Client;
     if (server === undefined) return void socket.destroy(); // nothing of node:http's
-    const path = req.url?.split('?', 1)[0] ?? '';
     if (taken.has(req)) return;
-    const mine = isOurs(server, path);
-    if (mine) taken.add(req);
+    const isOurs = proxy.takes(server, req);
+    if (isOurs) taken.add(req);
+    const { bytesWritten } = req.socket;
     // When all listeners have been asked: the app changes `req.url`, which they go by.
     process.nextTick(() => {
-      if (!mine && (taken.has(req) || !isLeft(server, socket))) return;
+      if (!isOurs && (taken.has(req) || hasOthers(server))) return;
       taken.add(req);
-      letIn(server, req, socket, head);
+      // Another listener has taken it all the same.
+      const isRead = ['data', 'readable'].some((event) => socket.listenerCount(event) > 0);
+      if (isRead || !socket.writable || req.socket.bytesWritten !== bytesWritten) return;
+      letIn(proxy, server, req, socket, head);
     });
   }
   ours.add(upgrade);
   return upgrade;
 }
 
-/** As `app.use()` matches it, in an app that has not set `case sensitive routing`. */
-function lies(path: string, mountPath: string): boolean {
-  const base = mountPath.replace(/\/$/, '').toLowerCase();
-  return `${path.toLowerCase()}/`.startsWith(`${base}/`);
-}
-
-/** Nobody else has taken it, or is there to do so. */
-function isLeft(server: Server, socket: Duplex): boolean {
+/** Others that may take it, at their own time. A single listener that is not ours has called us. */
+function hasOthers(server: Server): boolean {
   const listeners = server.listeners('upgrade');
-  if (listeners.every((listener) => ours.has(listener))) return true;
-  // A single one that is not ours has called us, and may have gone on to do it by itself.
-  const isRead = ['data', 'readable'].some((event) => socket.listenerCount(event) > 0);
-  return listeners.length === 1 && !isRead && socket.writable;
+  return listeners.length > 1 && !listeners.every((listener) => ours.has(listener));
 }
 
-/** Express's own: 4 and the first of 5 leave the path that has matched on the layer. */
-interface Layer {
-  handle: { stack?: Layer[] };
-  route?: { stack: Layer[] };
-  path?: string;
-  match(path: string): boolean | { path: string };
-}
-
-interface App {
-  stack?: Layer[];
-  _router?: { stack: Layer[] };
-  lazyrouter?: unknown;
-  router?: { stack: Layer[] };
-}
-
-/** Express 4 has `_router`, from its first layer on, and a `router` that throws. */
-function stackOf(app: object): Layer[] {
-  const { stack, _router, lazyrouter } = app as App;
-  const router = _router ?? (lazyrouter === undefined ? (app as App).router : undefined);
-  return stack ?? router?.stack ?? [];
-}
-
-function leadsTo(stack: readonly Layer[], path: string, router: Router): boolean {
-  return stack.some((layer) => {
-    const matched = matchedPath(layer, path);
-    if (matched === null) return false;
-    const { route } = layer; // it strips nothing off the path
-    if (route !== undefined) return route.stack.some(({ handle }) => isOr(handle, path, router));
-    const rest = path.slice(matched.length);
-    return isOr(layer.handle, rest.startsWith('/') ? rest : `/${rest}`, router);
-  });
-}
-
-/** It is the router, or one that leads to it. */
-function isOr(handle: Layer['handle'], path: string, router: Router): boolean {
-  if (handle === (router as object)) return true;
-  return Array.isArray(handle.stack) && leadsTo(handle.stack, path, router);
-}
-
-function matchedPath(layer: Layer, path: string): string | null {
-  try {
-    const match = layer.match(path);
-    return match === false ? null : ((match === true ? layer.path : match.path) ?? '');
-  } catch {
-    return null; // an escape that is none: when the app meets it, it answers 400
-  }
-}
-
-/** Node's own: the response whose turn it is. */
-type Client = Socket & { _httpMessage?: ServerResponse | null };
+/** Node's own: its server, and the response whose turn it is. */
+type Client = Socket & { server?: Server; _httpMessage?: ServerResponse | null };
 
 /** Runs it through the app, as the last request of its connection. */
-function letIn(server: Server, req: IncomingMessage, socket: Duplex, head: Buffer): void {
+function letIn(
+  proxy: Upgraded,
+  server: Server,
+  req: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+): void {
   const client = req.socket as Client;
   // Node (26) puts a stream around the socket where it has a body to parse, with errors of its own.
   for (const side of new Set([client, socket])) side.on('error', () => {}); // 'close' tells it
@@ -158,10 +109,12 @@ function letIn(server: Server, req: IncomingMessage, socket: Duplex, head: Buffe
     res.on('finish', () =>
       client.destroySoon === undefined ? client.end() : client.destroySoon(),
     );
-    if (upgrade !== undefined && announcesBody(req.headers)) {
-      respond(req as Request, res as Response, badRequest('a body behind an Upgrade'));
-      return;
+    // Node (26) parses the body.
+    const isParsed = upgrade === undefined || req.readableLength > 0;
+    if (announcesBody(req.headers) && !isParsed) {
+      return proxy.refuse(badRequest('a body behind an Upgrade, which nobody parses'), req, res);
     }
+    if (isParsed && /100-continue/i.test(req.headers.expect ?? '')) res.writeContinue();
     if (upgrade !== undefined && isWebSocket(req)) upgrades.set(req, upgrade);
     server.emit('request', req, res);
   });
@@ -202,7 +155,7 @@ export class Subscription {
   constructor(private readonly upgrade: UpgradeListener) {}
 
   to({ socket, headers }: IncomingMessage): void {
-    const { server } = socket as Socket & { server?: Server };
+    const { server } = socket as Client;
     if (server === undefined) return; // a request that was injected
     // An upgrade that comes as a request: the user may have removed our listener.
     if (this.#known.has(server) && headers.upgrade === undefined) return;
