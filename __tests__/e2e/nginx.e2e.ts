@@ -1,13 +1,14 @@
-// What nginx answers by itself, through the proxy: files, and a refusal in the middle of an upload.
+// What is particular to nginx: files that it serves, an upload that it refuses in the middle, and
+// HTTP/1.0 in front of the proxy, which it speaks unless it is told otherwise.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { echo } from '../support/backend.js';
-import { pseudoRandom, sha256 } from '../support/bodies.js';
-import { get, open } from '../support/proxy.js';
+import { type Backend, echo, startBackend } from '../support/backend.js';
+import { digest, pseudoRandom, sha256 } from '../support/bodies.js';
+import { get, open, startProxyWith } from '../support/proxy.js';
 import { arrangements, type Chain } from './support/arrangements.js';
-import { NGINX_MOST_BYTES } from './support/gateway.js';
+import { NGINX_MOST_BYTES, startGateway } from './support/gateway.js';
 
 const nginx = arrangements.find(({ kind, inFront }) => kind === 'nginx' && !inFront)!;
 const BYTES = pseudoRandom(65536).stream().read(65536) as Buffer;
@@ -93,5 +94,41 @@ describe('nginx as a backend', () => {
     expect(chain.received()).toEqual([]);
     expect(chain.status()).toMatchObject({ retries: 0 });
     expect(chain.status().backends.map(({ failures }) => failures)).toEqual([0, 0]);
+  });
+});
+
+describe('nginx as it comes, in front', () => {
+  const body = pseudoRandom(10 * 2 ** 20);
+  let backend: Backend;
+  let url: string;
+  beforeEach(async () => {
+    backend = await startBackend(echo());
+    const running = await startProxyWith({ target: backend.url }, { trustProxy: 'loopback' });
+    const nginx = await startGateway('nginx', {
+      upstream: running.port,
+      first: true,
+      asItComes: true,
+    });
+    url = nginx.url;
+  });
+
+  it('10 MB go up', async () => {
+    const answer = await get(url, { method: 'POST', body: body.stream() });
+
+    expect(JSON.parse(answer.text)).toMatchObject({
+      method: 'POST',
+      body: { length: body.bytes, sha256: body.sha256 },
+    });
+  });
+
+  it('10 MB without a length come down, up to the end of the connection', async () => {
+    backend.answerWith((_request, response) => {
+      body.stream().pipe(response);
+    });
+
+    const response = await open(url).response;
+
+    expect(await digest(response)).toEqual({ bytes: body.bytes, sha256: body.sha256 });
+    expect(response.complete).toBe(true);
   });
 });

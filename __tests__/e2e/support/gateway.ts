@@ -14,6 +14,8 @@ export interface GatewayOptions {
   upstream: number;
   /** It is the first that the client meets: it sets `X-Forwarded-*`, and speaks TLS too. */
   first?: boolean;
+  /** nginx without a setting that it does not need: it calls by HTTP/1.0, and buffers all bodies. */
+  asItComes?: boolean;
 }
 
 /** The request header in which a gateway tells the port that it was called from. */
@@ -77,7 +79,7 @@ export async function startGateway(kind: Kind, options: GatewayOptions): Promise
  * Buffering is off, so that an upload and an event stream pass as they come. `Connection` is what
  * nginx's documentation wants it to be for pooled connections and for WebSockets.
  */
-function nginxConfig({ folder, port, tlsPort, upstream, first }: Settings): string {
+function nginxConfig({ folder, port, tlsPort, upstream, first, asItComes }: Settings): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
   return `
     daemon off;
@@ -101,17 +103,20 @@ function nginxConfig({ folder, port, tlsPort, upstream, first }: Settings): stri
         location /files/ { root ${folder}; gzip on; gzip_min_length 1; gzip_types *; }
         location / {
           proxy_pass http://app;
-          proxy_http_version 1.1;
-          proxy_buffering off;
-          proxy_request_buffering off;
+          ${asItComes ? '' : NGINX_STREAMING}
           proxy_set_header Host $http_host;
-          proxy_set_header Upgrade $http_upgrade;
-          proxy_set_header Connection $connection_header;
           ${first ? NGINX_FORWARDED : `proxy_set_header ${PEER_PORT} $remote_port;`}
         }
       }
     }`;
 }
+
+const NGINX_STREAMING = `
+          proxy_http_version 1.1;
+          proxy_buffering off;
+          proxy_request_buffering off;
+          proxy_set_header Upgrade $http_upgrade;
+          proxy_set_header Connection $connection_header;`;
 
 const NGINX_FORWARDED = `
           proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
