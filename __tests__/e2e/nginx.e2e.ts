@@ -4,9 +4,10 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { type Backend, echo, startBackend } from '../support/backend.js';
+import { type Backend, controlled, echo, startBackend } from '../support/backend.js';
 import { digest, pseudoRandom, sha256 } from '../support/bodies.js';
 import { get, open, startProxyWith } from '../support/proxy.js';
+import { until } from '../support/wait.js';
 import { arrangements, type Chain } from './support/arrangements.js';
 import { NGINX_MOST_BYTES, startGateway } from './support/gateway.js';
 
@@ -130,5 +131,18 @@ describe('nginx as it comes, in front', () => {
 
     expect(await digest(response)).toEqual({ bytes: body.bytes, sha256: body.sha256 });
     expect(response.complete).toBe(true);
+  });
+
+  it('what breaks off without a length does not look whole', async () => {
+    const stream = controlled();
+    backend.answerWith(stream.handler);
+    const answer = get(url);
+    await until(() => stream.open === 1);
+    stream.send('the first bytes');
+
+    await stream.reset();
+
+    const { status, aborted } = await answer;
+    expect(status === 502 || aborted).toBe(true);
   });
 });
