@@ -107,7 +107,7 @@ export class OutgoingRequest {
       return null;
     }
     if (wasRead(req)) {
-      const body = parsedBody(req, headers);
+      const body = parsedBody(req, length, headers);
       headers['content-length'] = String(body.length);
       return body;
     }
