@@ -56,15 +56,20 @@ describe('a hook that sets the upload flowing', () => {
     },
   );
 
-  it.each(inHooks(toNowhere))('also one that came with its head: %s', async (_hook, options) => {
-    const backend = await startBackend(echo());
-    const { port } = await startProxyWith({ target: backend.url, ...options });
-    const head = 'PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n';
+  it.each([...inHooks(toNowhere), ...inHooks((req) => void req.on('data', () => req.resume()))])(
+    'also one of many chunks that came with its head: %s',
+    async (_hook, options) => {
+      const backend = await startBackend(echo());
+      const { port } = await startProxyWith({ target: backend.url, ...options });
+      const numbers = Array.from({ length: 500 }, (_, i) => String(100 + i));
+      const chunks = numbers.map((number) => `3\r\n${number}\r\n`).join('');
+      const head = 'PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n';
 
-    const answer = await sendRaw(port, `${head}5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n`);
-    const { body } = JSON.parse(String(answer.body));
-    expect(body).toEqual({ length: 11, sha256: sha256('hello world') });
-  });
+      const answer = await sendRaw(port, `${head}${chunks}0\r\n\r\n`);
+      const { body } = JSON.parse(String(answer.body));
+      expect(body).toEqual({ length: 1500, sha256: sha256(numbers.join('')) });
+    },
+  );
 });
 
 /** A proxy behind a middleware that hands the request to the test. */
