@@ -18,6 +18,10 @@ const declinedTarget = (target: string): RawRequestRow =>
 const verbatim = [
   '/?',
   '/a?b=c&d',
+  '/a#b',
+  '/#',
+  '/a?b#c',
+  '/a?b#/../..',
   '/a//b',
   '/a/',
   '/%2f%2fevil.example/x',
@@ -80,6 +84,7 @@ const climbing = [
   '/..%3b/x',
   '/..?x',
   '/a/../..?x',
+  '/a#/../../x',
 ].map(declinedTarget);
 
 const elsewhere = [
