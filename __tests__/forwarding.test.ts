@@ -150,6 +150,32 @@ describe('a request', () => {
     expect(unwanted).toMatchObject({ status: 502, informational: [], closedBy: 'end' });
   });
 
+  it('gets it before the answer, too, when it is refused behind another request', async () => {
+    const backend = await startBackend(reply(200, 'first'));
+    const { port } = await startProxyWith({ target: backend.url });
+
+    const answer = await sendRaw(
+      port,
+      'GET / HTTP/1.1\r\nHost: h\r\n\r\nPOST /.. HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n' +
+        'Content-Length: 1\r\n\r\nx',
+      { until: 2 },
+    );
+
+    expect(answer.rawText).toMatch(/firstHTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 400/);
+  });
+
+  it.each(['', '1\r\nx\r\n'])('keeps its trailers behind the body %j', async (chunks) => {
+    const backend = await startBackend(reply(200));
+    const { port } = await startProxyWith({ target: backend.url });
+
+    await sendRaw(
+      port,
+      `PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}0\r\nX-A: aa\r\n\r\n`,
+    );
+
+    expect(backend.received[0]?.trailers).toEqual({ 'x-a': 'aa' });
+  });
+
   it('keeps the values of repeated and empty headers, in their order', async () => {
     const backend = await startBackend(reply(200));
     const { port } = await startProxyWith({ target: backend.url });

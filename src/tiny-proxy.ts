@@ -131,7 +131,8 @@ function requestHandler(context: Context, subscription: Subscription | null): Re
       }
       // A pipelined request waits for its turn, as RFC 9112 9.3.2 allows: of a response that has no
       // socket yet, Node does not tell when its client leaves.
-      if (res.socket === null) res.once('socket', begin);
+      // A turn later: what Node has kept for the socket, a 100 say, goes out behind this event.
+      if (res.socket === null) res.once('socket', () => process.nextTick(begin));
       else begin();
     });
   };

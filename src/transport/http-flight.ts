@@ -180,6 +180,8 @@ export class HttpFlight implements Flight {
       this.#clientRequest!.once('drain', () => stream.resume());
     });
     stream.on('end', () => {
+      // Only with its head does node:http know whether it may have trailers.
+      if (!this.#clientRequest!.headersSent) this.#write(Buffer.alloc(0));
       addTrailers(this.attempt.req, this.#clientRequest!);
       this.#finish();
     });
@@ -245,8 +247,7 @@ export class HttpFlight implements Flight {
       this.events.onHead({ status: 101, reason, headers, rawHeaders, runHooks() {} }) === 'drop'
     ) {
       this.#over = true;
-      socket.destroy();
-      return;
+      return void socket.destroy();
     }
     if (rest.length > 0) socket.unshift(rest);
     const tunnel = new Tunnel(this.attempt, socket, this.options.idleTimeout, (error) => {
