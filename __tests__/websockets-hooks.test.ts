@@ -1,17 +1,18 @@
 // The hooks that WebSockets have.
 import { describe, expect, it } from '@jest/globals';
+import express, { type Response } from 'express';
 import { ProxyError } from '../src/index.js';
-import { outcomes, requestLine } from './support/log-lines.js';
+import { outcomes, requestLine, requestLines } from './support/log-lines.js';
 import { sendRaw } from './support/raw.js';
 import { until } from './support/wait.js';
 import {
   handshake,
   openWebSocket,
+  openWire,
+  startTunnelBackend,
   startUpgradeProxy,
   startWebSocketBackend,
 } from './support/websocket.js';
-
-const _first = (_req: unknown, candidates: readonly { url: string }[]) => candidates[0] as never;
 
 describe('the hooks of a WebSocket', () => {
   it('are those of http-proxy-middleware for it, the director and modifyResponse', async () => {
@@ -119,5 +120,36 @@ describe('the hooks of a WebSocket', () => {
 
     expect(JSON.parse(log[0]!)).toMatchObject({ event: 'HOOK_FAILED' });
     expect(outcomes(await requestLine(log))).toEqual([101]);
+  });
+
+  it('do not change what the log says by what they write too late', async () => {
+    const { url: target, wires } = await startTunnelBackend();
+    const { port, log } = await startUpgradeProxy(
+      { target, on: { error: (_error, _req, res) => void (res as Response).writeHead(500) } },
+      { captureLog: 'json' },
+    );
+    const wire = await openWire(port, handshake());
+    await wire.status();
+
+    wires[0]!.socket.resetAndDestroy();
+    await until(() => wire.ended);
+    wire.socket.end();
+
+    await until(() => log.some((line) => line.includes('"hops"')));
+    expect(requestLines(log)).toMatchObject([{ status: 101, hops: [{ outcome: 'ECONNRESET' }] }]);
+  });
+
+  it('see no framing of the app on a 101', async () => {
+    const { url: target } = await startTunnelBackend();
+    const app = express().use((_req, res, next) => {
+      res.set({ 'Transfer-Encoding': 'chunked', 'Keep-Alive': 'timeout=9', 'Content-Length': '7' });
+      next();
+    });
+    const { port } = await startUpgradeProxy({ target }, { app });
+
+    const wire = await openWire(port, handshake());
+
+    expect(await wire.status()).toBe(101);
+    expect(wire.arrived).not.toMatch(/transfer-encoding|keep-alive|content-length/i);
   });
 });

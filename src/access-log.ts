@@ -137,7 +137,8 @@ function hopsText(hops: readonly Hop[] | undefined): string {
 
 /** nginx's 499 for a client that left; its own status where a response had begun. */
 function statusOf(req: IncomingMessage, res: ServerResponse): number | null {
-  if (res.headersSent) return res.statusCode;
+  const { status = null } = exchangeOf(req) ?? {};
+  if (status !== null || res.headersSent) return status ?? res.statusCode;
   const left = exchangeOf(req)?.clientGone ?? (res.closed && !res.writableFinished);
   return left ? 499 : null;
 }
@@ -178,7 +179,8 @@ const FORMATS: Partial<Record<string, Formatter>> = {
 
 /** Of a tunnel there is no content length, and its head is not the end: its bytes, all its time. */
 function sizeAndTime(...[tokens, req, res]: Parameters<Formatter>): (string | number)[] {
-  if (res.statusCode === 101) return [exchangeOf(req)?.bytes ?? '-', totalMs(req)];
+  const exchange = exchangeOf(req);
+  if (exchange?.status === 101) return [exchange.bytes, totalMs(req)];
   const size = tokens.res!(req, res, 'content-length') ?? '-';
   return [size, tokens['response-time']!(req, res) ?? '-'];
 }

@@ -84,14 +84,14 @@ export function tell<K extends keyof TinyProxyEvents>(
 /** A request is over; `last` is the attempt that was its last. */
 export function tellDone(
   events: ProxyEvents,
-  { id, hops, bytes, noRetry, startedAt }: Exchange,
+  { id, hops, bytes, noRetry, startedAt, status }: Exchange,
   res: ServerResponse,
   last: { readonly about: AttemptEvent } | null,
 ): void {
   const { backend = null, attempt = 0 } = last?.about ?? {};
   tell(events, 'done', {
     ...{ requestId: id, backend, attempt, bytes, hops, noRetry },
-    status: res.headersSent ? res.statusCode : null,
+    status: status ?? (res.headersSent ? res.statusCode : null),
     ms: performance.now() - startedAt,
   });
 }

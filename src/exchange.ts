@@ -29,6 +29,8 @@ export class Exchange {
   noRetry: NoRetryReason | null = null;
   /** Milliseconds that the answering backend took to its head. */
   upstreamMs: number | null = null;
+  /** Of the head that was passed on: what a late hook writes on the response changes nothing. */
+  status: number | null = null;
   /** Bytes of body handed to the client. */
   bytes = 0;
   /** The client left before its response was over. */

@@ -128,7 +128,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     attempt.countHead(head.status);
     this.#settled = true;
     this.#committedAt = performance.now();
-    this.exchange.upstreamMs = attempt.hop!.ms;
+    Object.assign(this.exchange, { upstreamMs: attempt.hop!.ms, status: head.status });
     this.#outgoing!.release();
     if (head.status === 101) this.deadlines.stop();
     else this.deadlines.startBody(this.#committedAt);
@@ -295,6 +295,6 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     this.#cut = true;
     if (this.#attempt?.over === false) this.#attempt.settle('CUT');
     this.#flight?.abort();
-    if (this.res.statusCode !== 101) cutShort(this.res); // a tunnel ends by FIN
+    if (this.exchange.status !== 101) cutShort(this.res); // a tunnel ends by FIN
   }
 }

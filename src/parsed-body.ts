@@ -60,6 +60,12 @@ function isGzip(bytes: Buffer | undefined, length: string | undefined): boolean 
   );
 }
 
+/** JSON has no Infinity, but `1e999`, which is parsed to it: it must not become null. */
+function finite(_key: string, value: unknown): unknown {
+  if (typeof value === 'number' && !Number.isFinite(value)) throw new TypeError(`it has ${value}`);
+  return value;
+}
+
 /** The inverse of a parser that has read so many bytes; NaN where that is not known. */
 function serialise(body: unknown, type: string, bytes: number, headers: HeaderMap): Buffer {
   // Express 4 leaves {} for what it has not parsed, too; but for spaces, {} is not that long.
@@ -75,7 +81,7 @@ function serialise(body: unknown, type: string, bytes: number, headers: HeaderMa
     if (json.length === bytes) return json;
     throw new TypeError('it has left a string');
   }
-  if (isJson) return encode(JSON.stringify(body), type, headers);
+  if (isJson) return encode(JSON.stringify(body, finite), type, headers);
   if (!isObject(body) || !/^application\/x-www-form-urlencoded\s*(?:;|$)/.test(type)) {
     throw new TypeError('it is not known');
   }

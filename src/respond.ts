@@ -54,7 +54,10 @@ export function writeHead(res: Response, head: Head, trace: Trace | null, keepCa
   if (trace !== null) delete headers[trace.name]; // ours is on the response already
   // RFC 9110 8.6: never with these.
   if (head.status === 204 || head.status === 101) delete headers['content-length'];
-  if (head.status === 101) Object.assign(headers, WEBSOCKET);
+  if (head.status === 101) {
+    Object.assign(headers, WEBSOCKET);
+    for (const name of ['transfer-encoding', 'keep-alive']) res.removeHeader(name);
+  }
   res.removeHeader('trailer'); // of a body that the app has not made; Node throws where it cannot be
   // The app's own would frame a body that it has not made. Node takes a removal for a wish, also
   // of a field that was not there: after it, it would never chunk.
