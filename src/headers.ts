@@ -35,6 +35,9 @@ const NEVER_NOMINATED = new Set(['content-length', 'host', 'transfer-encoding'])
 /** Besides hop-by-hop: framing is made anew, Node has answered Expect, the attempt number is ours. */
 const NOT_FROM_CLIENT = new Set([...HOP_BY_HOP, 'content-length', 'expect', 'x-request-attempt']);
 
+/** What a backend that takes `_` for `-` (CGI, WSGI) would believe in place of what is set here. */
+const SET_HERE = /^(?:forwarded|x[-_](?:forwarded[-_].+|real[-_]ip|request[-_](?:id|attempt)))$/;
+
 /**
  * Fields that hold one value (RFC 9110 5.3). Node keeps the first of two and says nothing, so the
  * two sides could each believe another: refused instead.
@@ -88,7 +91,7 @@ export interface Framing {
  *
  * @throws {ProxyError} 400
  */
-export function framingOf({ headers, rawHeaders }: IncomingMessage): Framing {
+export function framingOf({ headers, rawHeaders, httpVersion }: IncomingMessage): Framing {
   let { 'content-length': length, 'transfer-encoding': coding } = headers;
   if (length === undefined && coding === undefined) {
     for (let i = 0; i < rawHeaders.length; i += 2) {
@@ -98,11 +101,12 @@ export function framingOf({ headers, rawHeaders }: IncomingMessage): Framing {
       if (name.toLowerCase() === 'transfer-encoding') coding = rawHeaders[i + 1];
     }
   }
-  // RFC 9112 6.1: another coding than chunked would reach the backend without its name.
-  if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
-    throw badRequest('the only transfer coding taken is chunked');
+  // RFC 9112 6.1: another coding than chunked would reach the backend without its name; HTTP/1.0 has
+  // none. Where somebody may have read another end of the message, nothing follows it.
+  if (coding !== undefined && (coding.toLowerCase() !== 'chunked' || httpVersion === '1.0')) {
+    throw badRequest('the only transfer coding taken is chunked', 400, { connection: 'close' });
   }
-  return { length, coding };
+  return { length: length && plainLength(length), coding };
 }
 
 /** A field value that HTTP/1.1 can carry. RFC 9110 5.5. */
@@ -111,7 +115,7 @@ export function isFieldValue(value: string): boolean {
 }
 
 /** The names that a `Connection` field nominates, or null for the two that everybody sends. */
-function nominated(connection: string | string[] | undefined): Set<string> | null {
+export function nominated(connection: string | string[] | undefined): Set<string> | null {
   if (connection === undefined || connection === 'keep-alive' || connection === 'close')
     return null;
   const names = new Set<string>();
@@ -135,6 +139,7 @@ export function forwardableHeaders(req: IncomingMessage): HeaderMap {
   const out: HeaderMap = {};
   for (const name in headers) {
     if (NOT_FROM_CLIENT.has(name) || drop?.has(name)) continue;
+    if (name.includes('_') && SET_HERE.test(name)) continue;
     out[name] = headers[name];
   }
   const doubled = doubledField(headers, rawHeaders);
@@ -204,7 +209,7 @@ function invalidHead(response: IncomingMessage): string | null {
   }
   // RFC 9112 7: any other coding, or a second one, would go on without its name.
   const coding = headers['transfer-encoding'];
-  if (coding !== undefined && coding.toLowerCase() !== 'chunked')
+  if (coding !== undefined && (coding.toLowerCase() !== 'chunked' || httpVersion === '1.0'))
     return 'an unknown transfer coding';
   const doubled = doubledField(headers, rawHeaders);
   return doubled === null ? null : `two ${doubled} fields`;
@@ -218,7 +223,14 @@ export function passableHeaders(headers: IncomingHttpHeaders): HeaderMap {
     if (HOP_BY_HOP.has(name) || drop?.has(name)) continue;
     out[name] = headers[name];
   }
+  if (headers['content-length'] !== undefined)
+    out['content-length'] = plainLength(headers['content-length']);
   return out;
+}
+
+/** Without the zeros that somebody may take for octal. */
+function plainLength(length: string): string {
+  return length.replace(/^0+(?=\d)/, '');
 }
 
 /** Joins two values of a list field, the app's first. */

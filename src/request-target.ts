@@ -8,6 +8,9 @@ import { badRequest } from './errors.js';
  */
 const ALLOW = 'GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS';
 
+/** RFC 9110 7.2: uri-host [ ":" port ], and nothing beside it. */
+const HOST = /^(?:\[[\da-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(?::\d*)?$/i;
+
 /** @throws {ProxyError} 400 or 405 for a request line that must not be forwarded. */
 export function checkRequestLine(req: Request): void {
   if (req.httpVersion !== '1.1' && req.httpVersion !== '1.0') {
@@ -21,6 +24,8 @@ export function checkRequestLine(req: Request): void {
   if (!rooted && !(target === '*' && req.method === 'OPTIONS')) {
     throw badRequest('the request target must be a path, for example /orders');
   }
+  const { host } = req.headers;
+  if (host !== undefined && !HOST.test(host)) throw badRequest('an invalid Host');
 }
 
 export interface BasePath {
@@ -58,7 +63,7 @@ export function checkDotSegments(path: string): void {
   for (const segment of (mark === -1 ? path : path.slice(0, mark)).split('/')) {
     let first = true;
     for (const part of segment.split(/\\|%2f|%5c/i)) {
-      const name = part.replace(/%2e/gi, '.').replace(/(?:;|%3b).*$/i, '');
+      const name = part.replace(/%2e/gi, '.').replace(/(?:;|%3b|#).*$/i, '');
       if (name === '..') level--;
       else if (first && name !== '' && name !== '.') level++;
       first = false;

@@ -1,17 +1,14 @@
 import type { IncomingMessage, OutgoingMessage } from 'node:http';
 import type { Response } from 'express';
-import { isFieldValue } from '../headers.js';
+import { isFieldValue, nominated } from '../headers.js';
 import type { Attempt, AttemptEvents } from './transport.js';
 
-/** Fields that would say something about the message's framing, or its routing, too late. RFC 9110 6.5.1. */
-const NOT_IN_TRAILERS = new Set([
-  'content-length',
-  'transfer-encoding',
-  'host',
-  'trailer',
-  'te',
-  'connection',
-]);
+/**
+ * What is known too late there, or not the sender's to say: framing, routing, authentication, the
+ * connection, what the proxy sets itself. RFC 9110 6.5.1.
+ */
+const NOT_IN_TRAILERS =
+  /^(?:content-(?:encoding|length|range|type)|transfer-encoding|host|trailer|te|connection|keep-alive|upgrade|proxy-.*|authorization|www-authenticate|cookie|set-cookie|cache-control|expect|max-forwards|range|forwarded|x-real-ip|x-forwarded-.*|x-request-(?:id|attempt))$/i;
 
 const NOTHING = Buffer.alloc(0);
 
@@ -78,14 +75,16 @@ function flusher(response: IncomingMessage, res: Response): (() => void) | null 
 }
 
 /** Passes the trailers of one message to the other, before its end. */
-export function addTrailers({ rawTrailers }: IncomingMessage, to: OutgoingMessage): void {
+export function addTrailers({ headers, rawTrailers }: IncomingMessage, to: OutgoingMessage): void {
   if (rawTrailers.length === 0 || !to.chunkedEncoding) return;
+  const drop = nominated(headers.connection); // RFC 9110 7.6.1: "header or trailer field(s)"
   const trailers: [string, string][] = [];
   for (let i = 0; i < rawTrailers.length; i += 2) {
     const name = rawTrailers[i]!;
     const value = rawTrailers[i + 1]!;
-    if (!NOT_IN_TRAILERS.has(name.toLowerCase()) && isFieldValue(value))
-      trailers.push([name, value]);
+    if (NOT_IN_TRAILERS.test(name) || drop?.has(name.toLowerCase()) || !isFieldValue(value))
+      continue;
+    trailers.push([name, value]);
   }
   to.addTrailers(trailers);
 }

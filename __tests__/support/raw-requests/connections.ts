@@ -138,6 +138,33 @@ const trailers: RawRequestRow[] = [
     orRefused: 400,
     begun: true,
   })),
+  passes(
+    'claims',
+    post(TE) +
+      chunked(
+        'hello',
+        ...[
+          'X-Forwarded-For: 6.6.6.6',
+          'X-Forwarded-Host: evil',
+          'Forwarded: for=6',
+          'X-Real-IP: 6',
+        ],
+        ...['X-Request-ID: evil', 'X-Request-Attempt: 3', 'Authorization: x', 'Cookie: a=1'],
+        ...[
+          'Keep-Alive: x',
+          'Upgrade: h2c',
+          'Proxy-Authorization: x',
+          'Content-Type: x',
+          'X-Sum: 1',
+        ],
+      ),
+    chunkedHello(['X-Sum: 1']),
+  ),
+  passes(
+    'ones that Connection nominates',
+    post(TE, 'Connection: X-Sum') + chunked('hello', 'X-Sum: 1', 'X-B: 2'),
+    chunkedHello(['X-B: 2']),
+  ),
   { ...refused('a broken one', `${post(TE)}5\r\nhello\r\n0\r\nX Sum: 1\r\n\r\n`), begun: true },
   {
     ...refused('one with a control byte', `${post(TE)}5\r\nhello\r\n0\r\nX-Sum: \x01\r\n\r\n`),

@@ -2,7 +2,6 @@
 import {
   behind,
   chunked,
-  declined,
   get,
   head,
   passes,
@@ -20,6 +19,16 @@ const TWO_TO_64_PLUS_5 = '18446744073709551621';
 
 const lengths: RawRequestRow[] = [
   passes('one length', `${post('Content-Length: 5')}hello`, hello),
+  passes(
+    'a length with zeros before it, which are not octal',
+    `${post('Content-Length: 010')}0123456789`,
+    reached('POST /a', ['content-length: 10'], '0123456789'),
+  ),
+  passes(
+    'a length of zeros',
+    post('Content-Length: 000'),
+    reached('POST /a', ['content-length: 0']),
+  ),
   passes('a length with spaces around', `${post('Content-Length:   5  ')}hello`, hello),
   {
     ...passes('a length with tabs around', `${post('Content-Length: \t5\t')}hello`, hello),
@@ -125,10 +134,16 @@ const codings: RawRequestRow[] = [
   // Chunked comes last: where such a message ends is known, its codings are not taken.
   ...[',chunked', 'gzip, chunked', 'identity, chunked', 'gzip\r\nTransfer-Encoding: chunked'].map(
     (value) =>
-      declined(
+      refused(
         `a coding of ${JSON.stringify(value)}`,
         post(`Transfer-Encoding: ${value}`) + chunked('hello'),
       ),
+  ),
+  ...['', 'Connection: keep-alive\r\n'].map((field) =>
+    refused(
+      `chunks from HTTP/1.0, which has none: ${field}`,
+      head('POST /a HTTP/1.0', 'Host: h', `${field}${TE}`) + chunked('hello'),
+    ),
   ),
   refused('an empty coding', post('Transfer-Encoding:') + chunked('hello')),
   refused('chunked twice', post(TE, TE) + chunked('hello')),

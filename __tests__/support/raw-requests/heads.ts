@@ -97,7 +97,7 @@ const claims: RawRequestRow[] = [
   passes(
     'an id, and one of another name',
     get('/a', 'X-Request-ID: night-1', 'X_Request_ID: evil'),
-    reached('GET /a', ['x_request_id: evil'], '', { id: 'night-1' }),
+    reached('GET /a', [], '', { id: 'night-1' }),
   ),
   becomes('the number of an attempt', ['X-Request-Attempt: 3'], []),
 ];

@@ -85,6 +85,10 @@ const climbing = [
   '/..?x',
   '/a/../..?x',
   '/a#/../../x',
+  '/..#x',
+  '/a/../..#',
+  '/..#/..',
+  '/..;#x',
 ].map(declinedTarget);
 
 const elsewhere = [
@@ -161,6 +165,24 @@ const hosts: RawRequestRow[] = [
   declined('two in HTTP/1.0', head('GET / HTTP/1.0', 'Host: h', 'Host: evil.example')),
   refused('a folded one', head('GET / HTTP/1.1', 'Host:', ' h')),
   refused('a space before its colon', head('GET / HTTP/1.1', 'Host : h')),
+  ...[
+    'user@evil.example',
+    'h/x',
+    'h?x',
+    'h#x',
+    'h\\x',
+    'h, evil.example',
+    'h evil.example',
+    'h:port',
+    'h:80:80',
+    'h:+80',
+    '[::1',
+    '[h]',
+    '::1',
+    'caf\xe9.example',
+    '<h>',
+    '"h"',
+  ].map((host) => declined(JSON.stringify(host), head('GET / HTTP/1.1', `Host: ${host}`))),
   // An authority may be empty (RFC 9112 3.2): the backend gets its own.
   passes('an empty one', head('GET / HTTP/1.1', 'Host:'), reached('GET /', [], '', { host: '' })),
 ];

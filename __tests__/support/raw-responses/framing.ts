@@ -22,6 +22,11 @@ const lengths: RawResponseRow[] = [
     response('200 OK', ['Content-Length: 0']),
     passed('200 OK', ['content-length: 0']),
   ),
+  passes(
+    'zeros before it, which are not octal',
+    response('200 OK', ['Content-Length: 010'], '0123456789'),
+    passed('200 OK', ['content-length: 10'], '0123456789'),
+  ),
   passes('spaces around it', response('200 OK', ['Content-Length:   2  '], 'ok')),
   invalid('two', response('200 OK', ['Content-Length: 2', 'Content-Length: 3'], 'ok!')),
   invalid('the same twice', response('200 OK', ['Content-Length: 2', 'Content-Length: 2'], 'ok')),
@@ -92,6 +97,11 @@ const codings: RawResponseRow[] = [
       JSON.stringify(coding),
       response('200 OK', [`Transfer-Encoding: ${coding}`], HELLO + LAST),
     ),
+  ),
+  invalid('chunks in HTTP/1.0, which has none', `HTTP/1.0 200 OK\r\n${TE}\r\n\r\n${HELLO}${LAST}`),
+  invalid(
+    'chunks in HTTP/1.0 that keeps its connection',
+    `HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n${TE}\r\n\r\n${HELLO}${LAST}`,
   ),
   invalid('an empty one', response('200 OK', ['Transfer-Encoding:'], HELLO + LAST)),
   invalid('chunked twice', response('200 OK', [TE, TE], HELLO + LAST)),
@@ -184,6 +194,19 @@ const closing: RawResponseRow[] = [
   { ...cut('by silence', [noFrame]), options: { idleTimeout: 150 } },
 ];
 
+/** To such a client, the end of the connection is the end of the body: only a reset is none. */
+const toOld: RawResponseRow[] = [
+  cut('chunks, and the end', [{ write: chunks(HELLO) }, { end: true }]),
+  cut('chunks, and a reset', [{ write: chunks(HELLO) }, { reset: true }]),
+  cut('broken chunks', chunks(`${HELLO}x\r\n`)),
+  cut('no frame, and a reset', [noFrame, { reset: true }]),
+  cut('a length, and the end', [
+    { write: response('200 OK', ['Content-Length: 9'], 'ok') },
+    { end: true },
+  ]),
+  { ...cut('chunks, and silence', chunks(HELLO)), options: { idleTimeout: 150 } },
+].map((row) => ({ ...row, version: '1.0' as const }));
+
 const head = (row: RawResponseRow): RawResponseRow => ({ ...row, method: 'HEAD' });
 
 const bodiless: RawResponseRow[] = [
@@ -263,5 +286,6 @@ export const FRAMING = [
   { group: 'a transfer coding', rows: codings },
   { group: 'chunks', rows: chunked },
   { group: 'a body that ends with its connection', rows: closing },
+  { group: 'to HTTP/1.0', rows: toOld },
   { group: 'no body, to', rows: bodiless },
 ];

@@ -177,6 +177,18 @@ const trailers: RawResponseRow[] = [
     ),
     or: 'cut' as const,
   })),
+  passes(
+    'claims',
+    chunks(
+      `${OK}0\r\nX-Request-ID: theirs\r\nSet-Cookie: a=1\r\nKeep-Alive: 1\r\nUpgrade: h2c\r\nProxy-Authenticate: x\r\nContent-Encoding: gzip\r\nX-Sum: 1\r\n\r\n`,
+    ),
+    chunkedOk('X-Sum: 1'),
+  ),
+  passes(
+    'ones that Connection nominates',
+    chunks(`${OK}0\r\nX-Sum: 1\r\nX-B: 2\r\n\r\n`, 'Connection: X-Sum'),
+    chunkedOk('X-B: 2'),
+  ),
   cut('one with a control byte', chunks(`${OK}0\r\nX-Sum: a\x01b\r\n\r\n`)),
   cut('one with a bare CR', chunks(`${OK}0\r\nX-Sum: a\rX-Evil: b\r\n\r\n`)),
   cut('one that is no field', chunks(`${OK}0\r\nwhat is this\r\n\r\n`)),
