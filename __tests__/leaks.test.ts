@@ -7,6 +7,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { TinyProxyOptions } from '../src/index.js';
 import { dieInBody, echo, hang, reply, resetConnection, startBackend } from './support/backend.js';
 import { closeAll } from './support/cleanup.js';
+import { expectNothingBut, openHandles } from './support/handles.js';
 import {
   type ClientInit,
   get,
@@ -25,27 +26,6 @@ const realProcess = runInThisContext('process') as NodeJS.Process;
 function listenersOf(emitter: EventEmitter): Record<string, number> {
   const counts = emitter.eventNames().map((event) => [String(event), emitter.listenerCount(event)]);
   return Object.fromEntries(counts.sort());
-}
-
-/** What keeps the process alive, sorted. */
-function openHandles(): string[] {
-  return realProcess
-    .getActiveResourcesInfo()
-    .filter((name) => name !== 'Immediate')
-    .sort();
-}
-
-/** Looks until nothing is open but that: no timer of a test's own is to be among it. */
-async function expectNothingBut(expected: string[]): Promise<void> {
-  const others = (): string[] => {
-    const left = [...expected];
-    return openHandles().filter(
-      (name) => !left.includes(name) || !left.splice(left.indexOf(name), 1),
-    );
-  };
-  const giveUpAt = performance.now() + 3000;
-  while (others().length > 0 && performance.now() < giveUpAt) await delivery();
-  expect(others()).toEqual([]);
 }
 
 const BODY = 'x'.repeat(1000);

@@ -1,5 +1,5 @@
 // Express apps with a proxy in them, on 127.0.0.1, closed after the test.
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerOptions } from 'node:http';
 import express from 'express';
 import { tinyProxy } from '../../src/index.js';
 import { closeAfterTest } from './cleanup.js';
@@ -27,13 +27,16 @@ export interface RunningApp {
   app: express.Express;
 }
 
-/** Starts an app; `build` mounts what it needs. `app`: one of Express 4, say, instead of a new one. */
+/**
+ * Starts an app; `build` mounts what it needs. `app`: one of Express 4, say, instead of a new one;
+ * `options`: of node:http's server.
+ */
 export async function startProxy(
   build: (app: express.Express) => void,
-  { app = express() }: { app?: express.Express } = {},
+  { app = express(), options = {} }: { app?: express.Express; options?: ServerOptions } = {},
 ): Promise<RunningApp> {
   build(app);
-  const server = createServer(app);
+  const server = createServer(options, app);
   const { url, port } = await new LoopbackServer(server).start();
   return { url, port, server, app };
 }
@@ -54,6 +57,8 @@ export interface MountOptions {
   /** Keeps the log in `log`: `true` for the `text` format, or another format. */
   captureLog?: boolean | 'text' | 'json' | string;
   app?: express.Express;
+  /** Options of node:http's server. */
+  server?: ServerOptions;
 }
 
 /** An app with one proxy. */
@@ -66,12 +71,15 @@ export interface RunningProxy extends RunningApp {
 /** Starts an app whose only middleware is `tinyProxy(options)`; silent unless told otherwise. */
 export async function startProxyWith(
   options: Options,
-  { mount = '/', trustProxy, captureLog = false, app = express() }: MountOptions = {},
+  { mount = '/', trustProxy, captureLog = false, app = express(), server = {} }: MountOptions = {},
 ): Promise<RunningProxy> {
   const stream = memoryStream();
   const format = captureLog === true ? 'text' : captureLog;
   const proxy = quietProxy(format ? { log: { format, stream }, ...options } : options);
   if (trustProxy !== undefined) app.set('trust proxy', trustProxy);
-  const running = await startProxy((target) => target.use(mount, proxy), { app });
+  const running = await startProxy((target) => target.use(mount, proxy), {
+    app,
+    options: server,
+  });
   return { ...running, proxy, log: stream.lines };
 }

@@ -1,0 +1,28 @@
+// What keeps a process alive: its open sockets and servers, its timers.
+import { runInThisContext } from 'node:vm';
+import { expect } from '@jest/globals';
+import { delivery } from './wait.js';
+
+// A test's own `process` is jest's copy.
+const realProcess = runInThisContext('process') as NodeJS.Process;
+
+/** What keeps the process alive, sorted. */
+export function openHandles(): string[] {
+  return realProcess
+    .getActiveResourcesInfo()
+    .filter((name) => name !== 'Immediate')
+    .sort();
+}
+
+/** Looks until nothing is open but that: no timer of a test's own is to be among it. */
+export async function expectNothingBut(expected: string[]): Promise<void> {
+  const others = (): string[] => {
+    const left = [...expected];
+    return openHandles().filter(
+      (name) => !left.includes(name) || !left.splice(left.indexOf(name), 1),
+    );
+  };
+  const giveUpAt = performance.now() + 3000;
+  while (others().length > 0 && performance.now() < giveUpAt) await delivery();
+  expect(others()).toEqual([]);
+}
