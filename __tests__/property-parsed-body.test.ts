@@ -96,7 +96,7 @@ describe('a body that json() has parsed', () => {
         const [first, second] = await send(`application/json${parameter}`, body);
 
         // JSON.stringify() writes 0 for -0.
-        expect(plain(second)).toBe(plain(first).replaceAll('number -0', 'number 0'));
+        expect(plain(second)).toBe(plain(first).replaceAll('"number -0"', '"number 0"'));
       });
       const runs = propertySettings(300);
       await fc.assert(property, runs);

@@ -21,6 +21,7 @@ const SWEEP_MS = 40;
 
 /** So that what never ends by itself ends soon. */
 const SERVER: ServerOptions = {
+  keepAliveTimeout: 500, // where Node has answered by itself
   headersTimeout: 150,
   requestTimeout: 600,
   connectionsCheckingInterval: 50,

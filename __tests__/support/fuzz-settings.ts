@@ -8,7 +8,7 @@ declare const FUZZ: { seed: number; cases: number };
 const CASES = 2000;
 
 /** For jest. */
-export const TEST_LIMIT_MS = 60_000 + 15 * FUZZ.cases;
+export const TEST_LIMIT_MS = 60_000 + 8 * FUZZ.cases;
 
 /** What is left of it when a failure is made no smaller any more, but told. */
 const LEFT_MS = 20_000;
