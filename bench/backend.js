@@ -10,13 +10,12 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { itemBody, payload, readSlowly } from './payload.js';
+import { itemBody, payload, readSlowly, SMALL } from './payload.js';
 import { readSettings, serveParent } from './processes.js';
 
 /** @typedef {import('node:http').IncomingMessage} Request */
 /** @typedef {import('node:http').ServerResponse} Response */
 
-const SMALL = Buffer.from(JSON.stringify({ id: 7, name: 'a small answer', tags: ['a', 'b', 'c'] }));
 const CUT_BYTES = 20_000;
 const SLOW_MS = 30;
 const DRIP = 'drip\n'.repeat(200);
@@ -54,6 +53,17 @@ const answers = {
   async upload(req, res) {
     const got = await readSlowly(req);
     res.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(got));
+  },
+  /** Takes a body as fast as it comes, and says how long it was. */
+  sink(req, res) {
+    let bytes = 0;
+    req.on('data', (/** @type {Buffer} */ chunk) => {
+      bytes += chunk.length;
+    });
+    req.once('end', () => {
+      res.setHeader('X-Received', bytes);
+      answers.small?.(req, res, '');
+    });
   },
   async download(_req, res, rest) {
     res.writeHead(200, { 'Content-Length': Number(rest) });

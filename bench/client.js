@@ -8,6 +8,7 @@ const PATIENCE_MS = 20_000;
 /**
  * @typedef {object} Result
  * @property {number | undefined} status undefined: no response had begun
+ * @property {import('node:http').IncomingHttpHeaders} headers
  * @property {boolean} whole whether the response ended as HTTP says it must; if not, it was cut
  * @property {Buffer} body what has come of it
  * @property {string} [error]
@@ -33,7 +34,7 @@ export function send({ agent, port, path, method = 'GET', body, leaveAfterMs }) 
     /** @type {Buffer[]} */
     const chunks = [];
     /** @type {Result} */
-    const result = { status: undefined, whole: false, body: Buffer.alloc(0) };
+    const result = { status: undefined, headers: {}, whole: false, body: Buffer.alloc(0) };
     const req = request({ agent, host: '127.0.0.1', port, path, method });
     const leave = setTimeout(
       () => req.destroy(new Error(leaveAfterMs === undefined ? 'no end' : 'left')),
@@ -46,6 +47,7 @@ export function send({ agent, port, path, method = 'GET', body, leaveAfterMs }) 
     };
     req.once('response', (res) => {
       result.status = res.statusCode;
+      result.headers = res.headers;
       res.on('data', (chunk) => chunks.push(chunk));
       res.once('error', (error) => {
         result.error ??= error.message;

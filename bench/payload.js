@@ -5,6 +5,11 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** The answer to a small request. */
+export const SMALL = Buffer.from(
+  JSON.stringify({ id: 7, name: 'a small answer', tags: ['a', 'b', 'c'] }),
+);
+
 const CHUNK_BYTES = 65_536;
 const REST_EVERY_BYTES = 8 * CHUNK_BYTES;
 const noise = createHash('shake256', { outputLength: CHUNK_BYTES }).update('payload').digest();

@@ -6,8 +6,11 @@
  */
 import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 const ASK_LIMIT_MS = 30_000;
+const START_LIMIT_MS = 10_000;
 
 /** @typedef {import('node:child_process').ChildProcess} ChildProcess */
 
@@ -88,7 +91,8 @@ export async function startProcess(file, settings, nodeOptions = []) {
 
   return {
     ready: await answerTo(0), // the child says by itself that it is ready
-    ask(question, value) {
+    async ask(question, value) {
+      if (!child.connected) throw new Error(`${file} has ended`);
       asked += 1;
       child.send({ id: asked, question, value });
       return answerTo(asked);
@@ -99,6 +103,64 @@ export async function startProcess(file, settings, nodeOptions = []) {
     },
     exited,
   };
+}
+
+/**
+ * Starts a program that serves until it is killed, and waits until `port` accepts connections.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {number} port
+ * @param {NodeJS.ProcessEnv} [env]
+ * @returns {Promise<{ pid: number } & Pick<Peer, 'exited' | 'kill'>>}
+ */
+export async function startProgram(command, args, port, env = process.env) {
+  const child = spawn(command, args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  /** @type {Promise<number | null>} */
+  const exited = new Promise((resolve, reject) => {
+    child.once('exit', resolve);
+    child.once('error', reject);
+  });
+  running.add(child);
+  const gone = exited.then((code) => {
+    running.delete(child);
+    throw new Error(`${command} ended with ${code}`);
+  });
+  await Promise.race([gone, untilAccepting(port)]);
+  gone.catch(() => {}); // whoever cares waits for `exited`
+  return {
+    pid: Number(child.pid),
+    exited,
+    async kill() {
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
+
+/** @param {number} port */
+async function untilAccepting(port) {
+  const until = performance.now() + START_LIMIT_MS;
+  while (performance.now() < until) {
+    const socket = connect(port, '127.0.0.1');
+    const accepted = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    );
+    socket.destroy();
+    if (accepted) return;
+    await sleep(20);
+  }
+  throw new Error(`nothing listens on port ${port}`);
+}
+
+/** For programs that cannot choose one themselves. */
+export async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+  server.close();
+  await once(server, 'close');
+  return port;
 }
 
 /**
@@ -132,10 +194,11 @@ export function readSettings() {
  * Runs a program to its end.
  * @param {string} command
  * @param {string[]} args
+ * @param {NodeJS.ProcessEnv} [env]
  * @returns {Promise<string>} what it printed
  */
-export async function runCommand(command, args) {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+export async function runCommand(command, args, env = process.env) {
+  const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   running.add(child);
   let printed = '';
   child.stdout.setEncoding('utf8').on('data', (text) => {

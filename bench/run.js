@@ -1,146 +1,178 @@
 // @ts-check
 /**
- * The benchmark: what one request costs the proxy process, beside http-proxy-middleware with and
- * without morgan. Each proxy, the backend and the load generator (wrk if it is installed, else
- * autocannon) are processes of their own; the proxies take turns, round by round, so that a slow
- * minute of the machine hits them all. ROUNDS=5 SECONDS=4 CONNECTIONS=50 are the defaults, set by
- * the environment.
+ * The benchmark: what a request costs the proxy process, beside other proxies. Each proxy, the
+ * backend and the load generator are processes of their own. The proxies take turns, round by
+ * round, so that a slow minute of the machine hits them all. One that is missing, or that answers
+ * wrongly, has no figures but a line that says why.
  */
-import { spawnSync } from 'node:child_process';
-import { createRequire } from 'node:module';
-import { checkNoTroubles } from './checks.js';
-import { runBounded, runCommand, startProcess } from './processes.js';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { readArguments } from './arguments.js';
+import { chart } from './chart.js';
+import { loadGenerator } from './load.js';
+import { startNginxBackend } from './nginx.js';
+import { PEERS } from './peers.js';
+import { runBounded, startProcess } from './processes.js';
+import { findProgram, versionOf } from './programs.js';
+import { summary, table } from './report.js';
+import { checkAnswers } from './works.js';
 
-const ROUNDS = Number(process.env.ROUNDS ?? 5);
-const SECONDS = Number(process.env.SECONDS ?? 4);
-const CONNECTIONS = Number(process.env.CONNECTIONS ?? 50);
-const WARM_UP_SECONDS = 2;
-const MIB = 1024 * 1024;
-const BASELINE = 'http-proxy-middleware + morgan';
+/** Nobody listens on port 1. */
+const REFUSING = 'http://127.0.0.1:1';
+/** What a round of a proxy takes besides the load itself, at most; what the start of all does. */
+const MARGIN_SECONDS = 10;
+const START_SECONDS = 120;
 
-/** Ours with all that it does by default switched on, on the same transport as the others. */
-const PEERS = {
-  'express-tiny-proxy': { transport: 'http', retry: true, breaker: true, trace: true },
-  'http-proxy-middleware': {},
-  [BASELINE]: {},
-};
+/** @typedef {import('./arguments.js').Plan} Plan */
+/** @typedef {import('./report.js').Round} Round */
 
-/** @typedef {{ failed: number, p50: number, p99: number }} Load latencies in ms */
-/** @typedef {Load & { cpu: number, perSecond: number, rss: number }} Round cpu in us a request */
+/**
+ * @typedef {object} Entrant
+ * @property {string} name
+ * @property {string} label
+ * @property {import('./peers.js').Proxy} [proxy]
+ * @property {Round[]} rounds
+ * @property {string} [leftOut] why it has no figures
+ */
 
-const seconds = Object.keys(PEERS).length * (WARM_UP_SECONDS + ROUNDS * SECONDS);
-await runBounded(seconds * 2000 + 60_000, async () => {
-  const backend = await startProcess('backend.js', { ports: [0, 0] });
-  const target = backend.ready.map((/** @type {number} */ port) => `http://127.0.0.1:${port}`);
-  const runLoad = spawnSync('wrk', ['-v']).error === undefined ? wrk : autocannon;
-  console.log(
-    `Node ${process.version}, ${runLoad.name}, ${CONNECTIONS} connections,` +
-      ` ${ROUNDS} rounds of ${SECONDS} s each: about ${seconds} s in all`,
-  );
+const plan = readArguments(process.argv.slice(2));
+const folder = mkdtempSync(join(tmpdir(), 'express-tiny-proxy-bench-'));
 
-  const peers = [];
-  for (const [name, options] of Object.entries(PEERS)) {
-    const settings = { peer: name, mounts: { '/api': { target, ...options } } };
-    const proxy = await startProcess('proxy.js', settings);
-    await runLoad(`http://127.0.0.1:${proxy.ready}/api/small`, WARM_UP_SECONDS);
-    peers.push({ name, proxy, rounds: /** @type {Round[]} */ ([]) });
-  }
+const perPeer = plan.warmUpSeconds + plan.rounds * plan.seconds;
+const limitSeconds = plan.peers.length * (perPeer + (plan.rounds + 1) * MARGIN_SECONDS);
+await runBounded((START_SECONDS + limitSeconds) * 1000, async () => {
+  // after runBounded's own, which kills those that write there
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+  const backend = await startBackend();
+  const { title, runLoad } = loadGenerator(plan.work, folder);
+  const { work, connections, rounds, seconds } = plan;
+  const setting = [
+    `Node ${process.version}, ${availableParallelism()} cores, backend ${backend.title}, load by ${title}.`,
+    `${capital(work.title)}, connections: ${connections}, rounds: ${rounds} of ${seconds} s.`,
+  ];
+  console.log(`${setting.join('\n')}\n`);
 
-  for (let round = 1; round <= ROUNDS; round += 1) {
-    for (const { proxy, rounds } of peers) {
-      const cpuBefore = await proxy.ask('cpu');
-      const servedBefore = await backend.ask('served');
-      const load = await runLoad(`http://127.0.0.1:${proxy.ready}/api/small`, SECONDS);
-      const requests = (await backend.ask('served')) - servedBefore;
-      const cpu = ((await proxy.ask('cpu')) - cpuBefore) / requests;
-      if (load.failed > 0) throw new Error(`${load.failed} requests failed`);
-      rounds.push({ ...load, cpu, perSecond: requests / SECONDS, rss: await proxy.ask('rss') });
+  const entrants = await startAll(backend.targets, runLoad);
+  for (let round = 1; round <= rounds; round += 1) {
+    for (const entrant of entrants) {
+      await ifItCan(entrant, async (proxy) => {
+        entrant.rounds.push(await measure(proxy, runLoad));
+      });
     }
-    process.stdout.write(`round ${round} `);
+    console.log(`round ${round} of ${rounds}`);
   }
-  console.log('\n');
-  print(peers);
-  for (const { name, proxy } of peers) await checkNoTroubles(proxy, name);
+  publish(entrants, setting);
 });
 
-/**
- * The medians of the rounds.
- * @param {{ name: string, rounds: Round[] }[]} peers
- */
-function print(peers) {
-  const ofBaseline = peers.find(({ name }) => name === BASELINE)?.rounds ?? [];
-  const baseline = median(ofBaseline.map(({ cpu }) => cpu));
-  const rows = peers.map(({ name, rounds }) => {
-    const all = (/** @type {keyof Round} */ key) => rounds.map((figures) => figures[key]);
-    const cpus = all('cpu');
-    const figures = {
-      'CPU us/request': round(median(cpus), 1),
-      'min to max': `${round(Math.min(...cpus), 1)} to ${round(Math.max(...cpus), 1)}`,
-      ratio: round(median(cpus) / baseline, 2),
-      'req/s': round(median(all('perSecond')), 0),
-      'p50 ms': round(median(all('p50')), 1),
-      'p99 ms': round(median(all('p99')), 1),
-      'RSS MB': round(median(all('rss')) / MIB, 0),
-    };
-    return [name, figures];
-  });
-  console.table(Object.fromEntries(rows));
-  console.log(`Medians of ${ROUNDS} rounds; ratio: CPU, to ${BASELINE}; RSS after a round.\n`);
+/** @returns {Promise<{ title: string, targets: string[] }>} */
+async function startBackend() {
+  const nginx = findProgram('nginx');
+  let title = 'node:http (nginx is not installed)';
+  /** @type {number[]} */
+  let ports;
+  if (nginx === undefined) {
+    ({ ready: ports } = await startProcess('backend.js', { ports: [0, 0] }));
+  } else {
+    title = `nginx ${versionOf(nginx, ['-v'])}`;
+    ports = await startNginxBackend(nginx, folder, plan.work, 2);
+  }
+  const targets = ports.map((port) => `http://127.0.0.1:${port}`);
+  if (plan.work.oneDead) targets.push(REFUSING);
+  return { title, targets };
 }
 
 /**
- * @param {number} value
- * @param {number} digits
+ * @param {string[]} targets
+ * @param {import('./load.js').RunLoad} runLoad
  */
-function round(value, digits) {
-  return Number(value.toFixed(digits));
-}
-
-/** @param {number[]} values */
-function median(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  if (sorted.length % 2 === 1) return sorted[middle] ?? Number.NaN;
-  return ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2;
+async function startAll(targets, runLoad) {
+  /** @type {Entrant[]} */
+  const entrants = [];
+  for (const name of plan.peers) {
+    const peer = /** @type {import('./peers.js').Peer} */ (PEERS[name]);
+    /** @type {Entrant} */
+    const entrant = { name, label: peer.label, rounds: [] };
+    entrants.push(entrant);
+    await orLeaveOut(entrant, async () => {
+      if (plan.work.oneDead && !peer.balances) throw new Error('knows one backend only');
+      entrant.proxy = await peer.start(name, targets, folder);
+      await checkAnswers(plan.work, entrant.proxy.port);
+      await runLoad(entrant.proxy.port, plan.connections, plan.warmUpSeconds);
+    });
+  }
+  return entrants;
 }
 
 /**
- * @param {string} url
- * @param {number} duration
- * @returns {Promise<Load>}
+ * @param {import('./peers.js').Proxy} proxy
+ * @param {import('./load.js').RunLoad} runLoad
+ * @returns {Promise<Round>}
  */
-async function autocannon(url, duration) {
-  const program = createRequire(import.meta.url).resolve('autocannon');
-  const args = ['--json', '--no-progress', '-c', String(CONNECTIONS), '-d', String(duration), url];
-  const { non2xx, errors, timeouts, latency } = JSON.parse(
-    await runCommand(process.execPath, [program, ...args]),
+async function measure(proxy, runLoad) {
+  await checkAnswers(plan.work, proxy.port);
+  const before = await proxy.usage();
+  const { requests, bytes, seconds, failed, p50, p99 } = await runLoad(
+    proxy.port,
+    plan.connections,
+    plan.seconds,
   );
-  return { failed: non2xx + errors + timeouts, p50: latency.p50, p99: latency.p99 };
+  const after = await proxy.usage();
+  if (failed > 0) throw new Error(`${failed} requests failed, ${requests} did not`);
+  if (requests === 0) throw new Error('no request was done within a round');
+  if (bytes < requests * plan.work.answer.length) throw new Error('answers came short');
+  const cpuUs = (after.cpuUs - before.cpuUs) / requests;
+  return { cpuUs, perSecond: requests / seconds, p50, p99, peakRss: after.peakRss };
 }
 
 /**
- * @param {string} url
- * @param {number} duration
- * @returns {Promise<Load>}
+ * @param {Entrant} entrant
+ * @param {(proxy: import('./peers.js').Proxy) => Promise<void>} step
  */
-async function wrk(url, duration) {
-  const args = ['-t', '1', '-c', String(CONNECTIONS), '-d', `${duration}s`, '--latency', url];
-  const report = await runCommand('wrk', args);
-  const socketErrors = report.match(/Socket errors: (.*)/)?.[1]?.match(/\d+/g) ?? [];
-  const non2xx = report.match(/Non-2xx or 3xx responses: (\d+)/)?.[1] ?? 0;
-  return {
-    failed: [non2xx, ...socketErrors].reduce((/** @type {number} */ sum, n) => sum + Number(n), 0),
-    p50: percentile(report, 50),
-    p99: percentile(report, 99),
-  };
+async function ifItCan(entrant, step) {
+  const { proxy } = entrant;
+  if (proxy !== undefined) await orLeaveOut(entrant, () => step(proxy));
 }
 
 /**
- * @param {string} report of wrk
- * @param {number} rank
+ * @param {Entrant} entrant
+ * @param {() => Promise<void>} step
  */
-function percentile(report, rank) {
-  const [, value, unit = ''] =
-    report.match(new RegExp(`^\\s+${rank}%\\s+([\\d.]+)(us|ms|s)`, 'm')) ?? [];
-  return Number(value) * ({ us: 0.001, ms: 1, s: 1000 }[unit] ?? Number.NaN);
+async function orLeaveOut(entrant, step) {
+  try {
+    await step();
+  } catch (error) {
+    entrant.leftOut = /** @type {Error} */ (error).message;
+    entrant.rounds = [];
+    console.log(`left out: ${entrant.label}: ${entrant.leftOut}`);
+    await entrant.proxy?.kill();
+    delete entrant.proxy;
+  }
+}
+
+/**
+ * Prints the table, and writes it and the chart. A quick run writes them where they are forgotten.
+ * @param {Entrant[]} entrants
+ * @param {string[]} setting
+ */
+function publish(entrants, setting) {
+  const figures = summary(entrants.filter(({ proxy }) => proxy !== undefined));
+  if (figures.length === 0) throw new Error('no proxy has done this work');
+  const printed = table(figures);
+  console.log(`\n${printed}`);
+
+  const leftOut = entrants.filter((entrant) => entrant.leftOut !== undefined);
+  const notes = leftOut.map(({ label, leftOut: why }) => `Left out: ${label}: ${why}.`);
+  const date = new Date().toISOString().slice(0, 10);
+  const text = [`${date}. ${setting.join(' ')}`, printed, ...notes].join('\n\n');
+  const out = plan.quick ? folder : fileURLToPath(new URL('.', import.meta.url));
+  writeFileSync(join(out, `${plan.results}.md`), `${text}\n`);
+  writeFileSync(join(out, `${plan.results}.svg`), chart(figures, setting.join(' ')));
+  if (!plan.quick) console.log(`written: bench/${plan.results}.md and .svg`);
+}
+
+/** @param {string} text */
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
