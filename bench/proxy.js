@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * One proxy, a process of its own, and its figures when the parent asks.
- * Settings: `peer`, a name of `PEERS`, and `mounts`, the options of the proxy at each path.
+ * The proxy of the stress runs, a process of its own, and its figures when the parent asks.
+ * Settings: `mounts`, the options of the proxy at each path.
  */
 
 import { once } from 'node:events';
@@ -10,41 +10,19 @@ import { createServer } from 'node:http';
 import { devNull } from 'node:os';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import express from 'express';
+import { tinyProxy } from 'express-tiny-proxy';
 import { readSettings, serveParent } from './processes.js';
 
 const SAMPLE_MS = 10;
 
-/** @typedef {import('express-tiny-proxy').TinyProxyOptions & { target: [string] }} Options */
-/** @typedef {import('express').Express} App */
+/** @typedef {import('express-tiny-proxy').TinyProxyOptions} Options */
 
 const nowhere = createWriteStream(devNull);
 /** @type {import('express-tiny-proxy').TinyProxy[]} */
 const proxies = [];
 
-/**
- * Each loads only what it needs, as an app of its own would.
- * @type {Record<string, (app: App, path: string, options: Options) => Promise<void>>}
- */
-const PEERS = {
-  async 'express-tiny-proxy'(app, path, options) {
-    const { tinyProxy } = await import('express-tiny-proxy');
-    const proxy = tinyProxy({ log: { format: 'text', stream: nowhere }, ...options });
-    proxies.push(proxy);
-    app.use(path, proxy);
-  },
-  async 'http-proxy-middleware'(app, path, { target }) {
-    const { createProxyMiddleware } = await import('http-proxy-middleware');
-    app.use(path, createProxyMiddleware({ target: target[0] }));
-  },
-  async 'http-proxy-middleware + morgan'(app, path, options) {
-    const { default: morgan } = await import('morgan');
-    app.use(path, morgan('tiny', { stream: nowhere }));
-    await PEERS['http-proxy-middleware']?.(app, path, options);
-  },
-};
-
-/** @type {{ peer: string, mounts: Record<string, Options> }} */
-const { peer, mounts } = readSettings();
+/** @type {{ mounts: Record<string, Options> }} */
+const { mounts } = readSettings();
 /** @type {string[]} */
 const troubles = [];
 process.on('warning', (warning) => troubles.push(`warning: ${warning.message}`));
@@ -52,7 +30,11 @@ process.on('unhandledRejection', (reason) => troubles.push(`unhandledRejection: 
 process.on('uncaughtException', (error) => troubles.push(`uncaughtException: ${error.stack}`));
 
 const app = express();
-for (const [path, options] of Object.entries(mounts)) await PEERS[peer]?.(app, path, options);
+for (const [path, options] of Object.entries(mounts)) {
+  const proxy = tinyProxy({ log: { format: 'text', stream: nowhere }, ...options });
+  proxies.push(proxy);
+  app.use(path, proxy);
+}
 const server = createServer(app).listen(0, '127.0.0.1');
 await once(server, 'listening');
 
@@ -61,12 +43,6 @@ let sampling;
 let peakRss = 0;
 
 serveParent(/** @type {import('node:net').AddressInfo} */ (server.address()).port, {
-  /** CPU time so far, in microseconds, of all threads. */
-  cpu() {
-    const { user, system } = process.cpuUsage();
-    return user + system;
-  },
-  rss: () => process.memoryUsage.rss(),
   /** The RSS now; from now on the highest is kept. */
   watchRss() {
     clearInterval(sampling);

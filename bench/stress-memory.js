@@ -20,7 +20,7 @@ const WARM_UP_REQUESTS = 500;
 await runBounded(120_000, async () => {
   const backend = await startProcess('backend.js', { ports: [0] });
   const target = [`http://127.0.0.1:${backend.ready[0]}`];
-  const settings = { peer: 'express-tiny-proxy', mounts: { '/api': { target } } };
+  const settings = { mounts: { '/api': { target } } };
   const proxy = await startProcess('proxy.js', settings);
   const agent = new Agent({ keepAlive: true });
   for (let i = 0; i < WARM_UP_REQUESTS; i += 1) {

@@ -94,8 +94,7 @@ await runBounded(60_000 + COUNT * 5, async () => {
     '/api': { target: [...answering, REFUSING], breaker },
     '/refused': { target: REFUSING, breaker },
   };
-  const settings = { peer: 'express-tiny-proxy', mounts };
-  const proxy = await startProcess('proxy.js', settings, ['--expose-gc']);
+  const proxy = await startProcess('proxy.js', { mounts }, ['--expose-gc']);
 
   await sendMany(proxy.ready, WARM_UP_REQUESTS);
   const start = await settle(proxy);

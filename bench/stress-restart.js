@@ -49,7 +49,7 @@ await runBounded(TOTAL_MS + 60_000, async () => {
   const ports = backends.map(({ ready }) => ready[0]);
   const target = ports.map((port) => `http://127.0.0.1:${port}`);
   const options = { target, breaker: { cooldown: COOLDOWN_MS }, retry: { unsent } };
-  const settings = { peer: 'express-tiny-proxy', mounts: { '/api': options } };
+  const settings = { mounts: { '/api': options } };
   const proxy = await startProcess('proxy.js', settings);
 
   const agent = new Agent({ keepAlive: true, maxSockets: CLIENTS });
