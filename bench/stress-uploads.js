@@ -35,7 +35,7 @@ await runBounded(180_000, async () => {
  * @param {string} name
  */
 async function growth(options, name) {
-  const settings = { peer: 'express-tiny-proxy', mounts: { '/api': options } };
+  const settings = { mounts: { '/api': options } };
   const proxy = await startProcess('proxy.js', settings);
   await Promise.all(Array.from({ length: 50 }, () => upload(proxy.ready, 0)));
   const before = await proxy.ask('watchRss');
