@@ -7,7 +7,7 @@ import { closeAfterTest, closeAll } from './cleanup.js';
 import { type Answer, converse, readAnswers } from './fuzz-client.js';
 import { type RunningProxy, startProxyWith } from './proxy.js';
 import { type Serve, type StrictBackend, startStrictBackend } from './strict-backend.js';
-import type { Message } from './strict-http.js';
+import { type Message, valuesOf } from './strict-http.js';
 import { until, within } from './wait.js';
 
 // A test's own `process` is jest's copy: this one hears of accidents.
@@ -33,7 +33,7 @@ const PROXY: Partial<TinyProxyOptions> = {
   idleTimeout: 150,
   breaker: { failures: 1_000_000 },
   retry: {
-    attempts: 2,
+    attempts: BACKENDS, // pooled connections to two of them may be reset at once
     budget: false,
     backoff: { initialDelay: 0, maxDelay: 0 },
     maxBodyBytes: MOST_KEPT,
@@ -47,6 +47,8 @@ export class FuzzRig {
   /** Right requests that were too slow: one loop is client, proxy and backend, and may be busy. */
   readonly late: string[] = [];
   readonly #issued = new Set<string>();
+  /** What became of the attempts of requests that have failed, by request id. */
+  readonly #hops = new Map<string, string>();
   #seen = 0;
   readonly #onAccident = (error: unknown): void => {
     this.accidents.push(`an accident: ${(error as Partial<Error> | null)?.stack ?? error}`);
@@ -58,6 +60,9 @@ export class FuzzRig {
   ) {
     realProcess.on('uncaughtException', this.#onAccident);
     realProcess.on('unhandledRejection', this.#onAccident);
+    running.proxy.events.on('done', ({ requestId, status, hops }) => {
+      if (status === 502) this.#hops.set(requestId, JSON.stringify(hops));
+    });
   }
 
   static async start(serve: Serve): Promise<FuzzRig> {
@@ -124,7 +129,10 @@ export class FuzzRig {
     const status = message?.startLine[1];
     if (isLate(message)) this.late.push(id);
     else if (status !== '200' || !message!.complete || !message!.body.includes(id)) {
-      throw new Error(`${id} should have had its answer, and got ${JSON.stringify(text)}`);
+      const hops = this.#hops.get(
+        message ? (valuesOf(message.fields, 'x-request-id')[0] ?? '') : '',
+      );
+      throw new Error(`${id} should have had its answer, got ${JSON.stringify(text)} by ${hops}`);
     }
   }
 
@@ -145,7 +153,8 @@ export class FuzzRig {
     }
     await within(this.running.proxy.close(), 'close()');
     const open = (): boolean => this.backends.some((backend) => backend.openSockets() > 0);
-    await until(() => !open(), 'the end of the pooled connections');
+    // By close(): by themselves they would end after four seconds.
+    await until(() => !open(), 'the end of the pooled connections', 2000);
     await this.stop();
   }
 
