@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import morgan from 'morgan';
 import { atOnce, describe, hookError, warn } from './errors.js';
-import { exchangeOf, type Hop } from './exchange.js';
+import { exchangeOf, type Hop, sentStatus } from './exchange.js';
 import type { LogFormat, LogOptions } from './options.js';
 import { resolveLog } from './validate-options.js';
 
@@ -137,10 +137,9 @@ function hopsText(hops: readonly Hop[] | undefined): string {
 
 /** nginx's 499 for a client that left; its own status where a response had begun. */
 function statusOf(req: IncomingMessage, res: ServerResponse): number | null {
-  const { status = null } = exchangeOf(req) ?? {};
-  if (status !== null || res.headersSent) return status ?? res.statusCode;
-  const left = exchangeOf(req)?.clientGone ?? (res.closed && !res.writableFinished);
-  return left ? 499 : null;
+  const exchange = exchangeOf(req);
+  const left = exchange?.clientGone ?? (res.closed && !res.writableFinished);
+  return sentStatus(exchange, res) ?? (left ? 499 : null);
 }
 
 const FORMATS: Partial<Record<string, Formatter>> = {

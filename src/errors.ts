@@ -108,6 +108,11 @@ export function badRequest(
   return error;
 }
 
+/** An error of an attempt, as Node's own are: with a code. */
+export function coded(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
+
 /** Errors of node:http about what it is told to send: the client's bytes, not the backend's fault. */
 const UNSENDABLE = /^ERR_(INVALID_CHAR|INVALID_HTTP_TOKEN|HTTP_INVALID_HEADER_VALUE|UNESCAPED_)/;
 

@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { describe, warn } from './errors.js';
-import type { Exchange, Hop, NoRetryReason } from './exchange.js';
+import { type Exchange, type Hop, type NoRetryReason, sentStatus } from './exchange.js';
 
 /** About one attempt. */
 export interface AttemptEvent {
@@ -84,14 +84,15 @@ export function tell<K extends keyof TinyProxyEvents>(
 /** A request is over; `last` is the attempt that was its last. */
 export function tellDone(
   events: ProxyEvents,
-  { id, hops, bytes, noRetry, startedAt, status }: Exchange,
+  exchange: Exchange,
   res: ServerResponse,
   last: { readonly about: AttemptEvent } | null,
 ): void {
+  const { id, hops, bytes, noRetry, startedAt } = exchange;
   const { backend = null, attempt = 0 } = last?.about ?? {};
   tell(events, 'done', {
     ...{ requestId: id, backend, attempt, bytes, hops, noRetry },
-    status: status ?? (res.headersSent ? res.statusCode : null),
+    status: sentStatus(exchange, res),
     ms: performance.now() - startedAt,
   });
 }

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 
 /** The record of one attempt. */
 export interface Hop {
@@ -57,4 +57,9 @@ export function recordExchange(req: IncomingMessage, exchange: Exchange): void {
 /** The exchange of this request, when a proxy has taken it. */
 export function exchangeOf(req: IncomingMessage): Exchange | undefined {
   return (req as Recorded)[EXCHANGE];
+}
+
+/** The status that the client was sent, null before a head. */
+export function sentStatus(exchange: Exchange | undefined, res: ServerResponse): number | null {
+  return exchange?.status ?? (res.headersSent ? res.statusCode : null);
 }

@@ -14,7 +14,7 @@ export type HeaderMap = Record<string, string | string[] | undefined>;
  * Meant for one connection only. RFC 9110 7.6.1, with the de-facto Proxy-Connection and the
  * Proxy-* pair of 11.7, which belongs to the proxy that asked for it.
  */
-const HOP_BY_HOP = new Set([
+export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
   'proxy-authenticate',

@@ -159,11 +159,11 @@ export class Subscription {
     if (server === undefined) return; // a request that was injected
     // An upgrade that comes as a request: the user may have removed our listener.
     if (this.#known.has(server) && headers.upgrade === undefined) return;
-    if (server.listeners('upgrade').includes(onUpgrade) && this.#known.has(server)) return;
+    if (!server.listeners('upgrade').includes(onUpgrade)) server.on('upgrade', onUpgrade);
+    if (this.#known.has(server)) return;
     this.#known.add(server);
     this.#servers = this.#servers.filter((ref) => ref.deref() !== undefined);
     this.#servers.push(new WeakRef(server));
-    if (!server.listeners('upgrade').includes(onUpgrade)) server.on('upgrade', onUpgrade);
     subscribers.set(server, (subscribers.get(server) ?? new Set()).add(this.upgrade));
   }
 

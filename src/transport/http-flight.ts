@@ -1,6 +1,6 @@
 import { ClientRequest, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { hookError } from '../errors.js';
+import { coded, hookError } from '../errors.js';
 import { type HeaderMap, invalidResponse, invalidUpgrade, passableHeaders } from '../headers.js';
 import type { Hpm } from '../hpm.js';
 import type { ResolvedOptions } from '../options.js';
@@ -160,7 +160,7 @@ export class HttpFlight implements Flight {
     const { connectTimeout } = this.options;
     if (connectTimeout === 0) return;
     this.#connectTimer = setTimeout(() => {
-      this.fail(Object.assign(new Error('connect timeout'), { code: 'ETIMEDOUT' }));
+      this.fail(coded('ETIMEDOUT', 'connect timeout'));
       clientRequest.destroy();
     }, connectTimeout);
   }
@@ -265,7 +265,6 @@ export class HttpFlight implements Flight {
     if (this.#over || this.#clientResponse?.complete === true) return false;
     const code = (error as NodeJS.ErrnoException).code ?? 'EPROTO';
     const socket = this.#clientRequest?.socket;
-    const { body } = this.attempt;
     this.#settle({
       kind: 'failed',
       code,
@@ -275,7 +274,6 @@ export class HttpFlight implements Flight {
         this.#clientRequest?.reusedSocket === true &&
         (code === 'ECONNRESET' || code === 'EPIPE') &&
         socket?.bytesRead === this.#bytesBefore,
-      waitingForClient: body instanceof ReplayBody && body.waiting,
     });
     return true;
   }
@@ -296,5 +294,5 @@ export class HttpFlight implements Flight {
 const isBodiless = (status: number): boolean => status === 204 || status === 304;
 
 function invalid(what: string): Error {
-  return Object.assign(new Error(`invalid response: ${what}`), { code: 'INVALID_RESPONSE' });
+  return coded('INVALID_RESPONSE', `invalid response: ${what}`);
 }

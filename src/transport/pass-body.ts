@@ -1,14 +1,15 @@
 import type { IncomingMessage, OutgoingMessage } from 'node:http';
 import type { Response } from 'express';
-import { isFieldValue, nominated } from '../headers.js';
+import { coded } from '../errors.js';
+import { HOP_BY_HOP, isFieldValue, nominated } from '../headers.js';
 import type { Attempt, AttemptEvents } from './transport.js';
 
 /**
- * What is known too late there, or not the sender's to say: framing, routing, authentication, the
- * connection, what the proxy sets itself. RFC 9110 6.5.1.
+ * Besides hop-by-hop fields, what is known too late there, or not the sender's to say: framing,
+ * routing, authentication, what the proxy sets itself. RFC 9110 6.5.1.
  */
 const NOT_IN_TRAILERS =
-  /^(?:content-(?:encoding|length|range|type)|transfer-encoding|host|trailer|te|connection|keep-alive|upgrade|proxy-.*|authorization|www-authenticate|cookie|set-cookie|cache-control|expect|max-forwards|range|forwarded|x-real-ip|x-forwarded-.*|x-request-(?:id|attempt))$/i;
+  /^(?:content-(?:encoding|length|range|type)|host|proxy-.*|authorization|www-authenticate|cookie|set-cookie|cache-control|expect|max-forwards|range|forwarded|x-real-ip|x-forwarded-.*|x-request-(?:id|attempt))$/;
 
 const NOTHING = Buffer.alloc(0);
 
@@ -62,7 +63,7 @@ export function passBody(
   });
   response.on('close', () => {
     if (response.readableEnded) return;
-    done(response.errored ?? Object.assign(new Error('aborted'), { code: 'ECONNRESET' }));
+    done(response.errored ?? coded('ECONNRESET', 'aborted'));
   });
 }
 
@@ -80,11 +81,10 @@ export function addTrailers({ headers, rawTrailers }: IncomingMessage, to: Outgo
   const drop = nominated(headers.connection); // RFC 9110 7.6.1: "header or trailer field(s)"
   const trailers: [string, string][] = [];
   for (let i = 0; i < rawTrailers.length; i += 2) {
-    const name = rawTrailers[i]!;
-    const value = rawTrailers[i + 1]!;
-    if (NOT_IN_TRAILERS.test(name) || drop?.has(name.toLowerCase()) || !isFieldValue(value))
-      continue;
-    trailers.push([name, value]);
+    const [written, value] = [rawTrailers[i]!, rawTrailers[i + 1]!];
+    const name = written.toLowerCase();
+    if (HOP_BY_HOP.has(name) || NOT_IN_TRAILERS.test(name) || drop?.has(name)) continue;
+    if (isFieldValue(value)) trailers.push([written, value]);
   }
   to.addTrailers(trailers);
 }

@@ -77,8 +77,6 @@ export type Outcome =
       readonly connected: boolean;
       /** A pooled connection that was reset before any byte of a response. */
       readonly stale: boolean;
-      /** The attempt was waiting for the client's own body. */
-      readonly waitingForClient: boolean;
     };
 
 export interface Flight {

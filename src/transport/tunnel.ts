@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { coded } from '../errors.js';
 import type { Attempt } from './transport.js';
 
 /** A server takes any Duplex for a connection (`server.emit('connection', duplex)`). */
@@ -41,7 +42,7 @@ export class Tunnel {
       from.setKeepAlive?.(true, KEEP_ALIVE_MS);
       from.on('end', () => to.setTimeout?.(idleMs));
       from.on('timeout', () => {
-        this.#broken('ETIMEDOUT', 'half-closed, and idle');
+        this.#end(coded('ETIMEDOUT', 'half-closed, and idle'));
         this.#destroy();
       });
       from.on('close', () => {
@@ -55,7 +56,7 @@ export class Tunnel {
     client.on('end', onClientDone).on('finish', onClientDone);
     backend.on('error', (error) => this.#end(error));
     backend.on('close', () => {
-      if (!backend.readableEnded) this.#broken('ECONNRESET', 'aborted');
+      if (!backend.readableEnded) this.#end(coded('ECONNRESET', 'aborted'));
     });
   }
 
@@ -79,10 +80,6 @@ export class Tunnel {
   #destroy(): void {
     this.#client.destroy();
     this.backend.destroy();
-  }
-
-  #broken(code: string, what: string): void {
-    this.#end(Object.assign(new Error(what), { code }));
   }
 
   #end(error: Error | null): void {
