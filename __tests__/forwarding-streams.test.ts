@@ -13,25 +13,12 @@ import {
 import { digest, pseudoRandom } from './support/bodies.js';
 import { get, open, quietProxy, readBody, startProxy, startProxyWith } from './support/proxy.js';
 import { type RawStep, sendRaw, startRawBackend } from './support/raw.js';
-import { gate, once, until } from './support/wait.js';
+import { gate, once, standstill, until } from './support/wait.js';
 
 const GET = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n';
 
 /** More than the kernel's buffers on the way from one end to the other hold together. */
 const MUCH = 96 * 2 ** 20;
-
-/** What a counter says when it has stopped counting. */
-async function standstill(count: () => number): Promise<number> {
-  let last = -1;
-  let still = 0;
-  await until(() => {
-    const now = count();
-    still = now === last && now > 0 ? still + 1 : 0;
-    last = now;
-    return still === 70;
-  }, 'the counter to stand still');
-  return last;
-}
 
 describe('back pressure', () => {
   it('of a client that does not read pauses the backend, until it reads', async () => {

@@ -1,6 +1,7 @@
 // @ts-check
 /** The results as a picture: a row a proxy, a panel a figure. Plain SVG, light and dark. */
 import { rounded } from './report.js';
+import { MIB } from './units.js';
 
 const WIDTH = 1000;
 const LABELS_WIDTH = 225;
@@ -9,7 +10,6 @@ const ROW_HEIGHT = 26;
 const BAR_HEIGHT = 14;
 const TOP = 74;
 const BOTTOM = 34;
-const MIB = 1024 * 1024;
 
 /** @typedef {import('./report.js').Figures} Figures */
 

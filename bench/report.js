@@ -1,7 +1,7 @@
 // @ts-check
 /** From the rounds to a table: medians, their spread, and ratios. */
+import { MIB } from './units.js';
 
-const MIB = 1024 * 1024;
 /** @typedef {{ cpuUs: number, perSecond: number, p50: number, p99: number, peakRss: number }} Round */
 
 /**

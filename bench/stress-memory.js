@@ -11,8 +11,8 @@ import { check, checkNoTroubles } from './checks.js';
 import { send } from './client.js';
 import { payload, payloadChecksum, readSlowly } from './payload.js';
 import { runBounded, startProcess } from './processes.js';
+import { inMb, MIB } from './units.js';
 
-const MIB = 1024 * 1024;
 const BYTES = 256 * MIB;
 const MOST_GROWTH = 64 * MIB;
 const WARM_UP_REQUESTS = 500;
@@ -63,9 +63,4 @@ async function download(port) {
   const req = request({ host: '127.0.0.1', port, path: `/api/download/${BYTES}` }).end();
   const [res] = await once(req, 'response');
   return readSlowly(res);
-}
-
-/** @param {number} bytes */
-function inMb(bytes) {
-  return `${(bytes / MIB).toFixed(1)} MB`;
 }

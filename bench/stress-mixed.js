@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { check, checkNoTroubles } from './checks.js';
 import { send } from './client.js';
 import { runBounded, startProcess } from './processes.js';
+import { inMb, MIB } from './units.js';
 
 const COUNT = Number(process.argv[2] ?? 100_000);
 const CLIENTS = 50;
@@ -19,7 +20,7 @@ const SETTLE_LIMIT_MS = 15_000;
 /**
  * What the heap may differ by, between the middle and the end: some 40 bytes a request would show.
  */
-const HEAP_NOISE = 2 * 1024 * 1024;
+const HEAP_NOISE = 2 * MIB;
 /** Nobody listens on port 1; a port that was free a moment ago may be somebody else's by now. */
 const REFUSING = 'http://127.0.0.1:1';
 const BODY = randomBytes(512 * 1024);
@@ -118,7 +119,7 @@ await runBounded(60_000 + COUNT * 5, async () => {
   check(end.resources === start.resources, 'open sockets and timers as at the start');
   check(end.listeners === start.listeners, 'listeners as at the start');
   const growth = end.heap - middle.heap;
-  check(growth < HEAP_NOISE, `heap flat: ${inMb(growth)} from the middle to the end`);
+  check(growth < HEAP_NOISE, `heap flat: ${inMb(growth, 2)} from the middle to the end`);
   await proxy.ask('close');
   const code = await Promise.race([proxy.exited, sleep(5000, 'nothing yet')]);
   check(code === 0, `after close() the process ended by itself, with ${code}`);
@@ -204,7 +205,7 @@ async function settle(proxy) {
 
 /** @param {{ resources: string, listeners: number, heap: number }} figures */
 function describe({ resources, listeners, heap }) {
-  return `heap ${inMb(heap)}, ${listeners} listeners, ${resources}`;
+  return `heap ${inMb(heap, 2)}, ${listeners} listeners, ${resources}`;
 }
 
 /** @param {{ name: string, verdict: string }[]} results */
@@ -229,9 +230,4 @@ function randomPart() {
 /** @param {number} limit */
 function randomBelow(limit) {
   return Math.floor(Math.random() * limit);
-}
-
-/** @param {number} bytes */
-function inMb(bytes) {
-  return `${(bytes / 1024 / 1024).toFixed(2)} MB`;
 }

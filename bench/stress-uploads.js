@@ -9,8 +9,8 @@ import { Agent, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { check, checkNoTroubles } from './checks.js';
 import { runBounded, startProcess } from './processes.js';
+import { inMb, MIB } from './units.js';
 
-const MIB = 1024 * 1024;
 const CLIENTS = 1000;
 const START = Buffer.alloc(128 * 1024, 'x');
 const SECONDS = 5;
@@ -68,9 +68,4 @@ async function upload(port, seconds) {
   const [res] = await responded;
   const { bytes } = JSON.parse((await res.toArray()).join(''));
   return bytes;
-}
-
-/** @param {number} bytes */
-function inMb(bytes) {
-  return `${(bytes / MIB).toFixed(1)} MB`;
 }

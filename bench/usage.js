@@ -1,10 +1,10 @@
 // @ts-check
 /** What a process has used, read from Linux's /proc. */
 import { existsSync, readFileSync } from 'node:fs';
+import { KIB } from './units.js';
 
 /** The unit of the times in /proc, on every Linux that Node runs on. */
 const TICK_US = 10_000;
-const KIB = 1024;
 
 /** @typedef {{ cpuUs: number, peakRss: number }} Usage user and system time so far; bytes */
 

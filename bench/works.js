@@ -3,9 +3,8 @@
 import { Agent } from 'node:http';
 import { send } from './client.js';
 import { payload, SMALL } from './payload.js';
+import { KIB, MIB } from './units.js';
 
-const KIB = 1024;
-const MIB = 1024 * KIB;
 /** Twice around three backends. */
 const SAMPLES = 6;
 

@@ -6,7 +6,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { type Backend, reply, startBackend } from '../support/backend.js';
 import { pseudoRandom } from '../support/bodies.js';
 import { type RunningProxy, startProxyWith } from '../support/proxy.js';
-import { delivery, until } from '../support/wait.js';
+import { delivery, standstill, until } from '../support/wait.js';
 import { accept, connectTo, echoMessages, type Peer } from './support/websocket.js';
 
 const BODY = pseudoRandom(64 * 2 ** 20);
@@ -120,19 +120,6 @@ function receive(peer: Peer) {
     received.bytes += message.length;
   };
   return received;
-}
-
-/** What a counter says when it has stopped counting. */
-async function standstill(count: () => number): Promise<number> {
-  let last = -1;
-  let still = 0;
-  await until(() => {
-    const now = count();
-    still = now === last && now > 0 ? still + 1 : 0;
-    last = now;
-    return still === 70;
-  }, 'the counter to stand still');
-  return last;
 }
 
 setFlagsFromString('--expose-gc');

@@ -41,6 +41,19 @@ export async function delivery(): Promise<void> {
   }
 }
 
+/** What a counter says when it has stopped counting. */
+export async function standstill(count: () => number): Promise<number> {
+  let last = -1;
+  let still = 0;
+  await until(() => {
+    const now = count();
+    still = now === last && now > 0 ? still + 1 : 0;
+    last = now;
+    return still === 70;
+  }, 'the counter to stand still');
+  return last;
+}
+
 /** The promise itself, but rejected after `limitMs`, naming `what`. */
 export async function within<T>(promise: Promise<T>, what: string, limitMs = 5000): Promise<T> {
   let limit: NodeJS.Timeout | undefined;
