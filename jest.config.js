@@ -1,3 +1,4 @@
+// TRANSPORT=http in the environment: every proxy of the tests is on node:http (support/proxy.ts).
 /** With EXPRESS=4 in the environment, `express` is Express 4 everywhere: in src and in the tests. */
 const express = process.env.EXPRESS === '4' ? 'express4' : 'express';
 

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { describe, expect, it } from '@jest/globals';
 import { atHead, heldUntil, reply, startBackend } from './support/backend.js';
-import { get, quietProxy, startProxy, startProxyWith } from './support/proxy.js';
+import { get, quietProxy, startProxy, startProxyWith, TRANSPORT } from './support/proxy.js';
 import { sendRaw, startRawBackend, valuesOf } from './support/raw.js';
 import { gate, until } from './support/wait.js';
 
@@ -19,17 +19,20 @@ describe('a connection to a backend', () => {
     });
     const { url } = await startProxyWith({ target: backend.url });
 
-    await get(`${url}/length`);
-    await get(`${url}/chunked`);
-    await get(`${url}/length`, { method: 'HEAD' });
-    await get(url, { method: 'POST', body: 'an order' });
-    await get(url, { method: 'DELETE', body: Readable.from(['chunked']) });
-    for (const status of ['204', '304', '404', '500']) {
-      await get(url, { method: 'PATCH', headers: { 'X-Status': status } });
+    for (let round = 1; round <= 2; round += 1) {
+      await get(`${url}/length`);
+      await get(`${url}/chunked`);
+      await get(`${url}/length`, { method: 'HEAD' });
+      await get(url, { method: 'POST', body: 'an order' });
+      for (const status of ['204', '304', '404', '500']) {
+        await get(url, { method: 'PATCH', headers: { 'X-Status': status } });
+      }
+      await get(url, { method: 'DELETE', body: Readable.from(['chunked']) });
     }
 
-    expect(backend.received).toHaveLength(9);
-    expect(backend.connections).toBe(1);
+    expect(backend.received).toHaveLength(18);
+    // Streamed uploads always go by node:http, which has a pool of its own.
+    expect(backend.connections).toBe(TRANSPORT === 'http' ? 1 : 2);
   });
 
   it('is not closed by the Connection: close of a client, whose own connection is', async () => {

@@ -12,23 +12,31 @@ const ORDER = [
   'index.ts',
   'tiny-proxy.ts',
   'forward.ts',
+  'commit.ts',
   'mounted.ts',
   'retry-loop.ts',
   'outgoing-request.ts',
   'upgrade.ts',
   'context.ts',
   'access-log.ts',
+  'transport/undici.ts',
+  'transport/undici-flight.ts',
+  'transport/status-line.ts',
   'transport/http.ts',
   'transport/http-flight.ts',
+  'transport/sender.ts',
   'transport/pass-body.ts',
   'transport/tunnel.ts',
   'transport/agent.ts',
+  'transport/dial.ts',
   'hpm.ts',
   'respond.ts',
   'transport/transport.ts',
   'attempt-record.ts',
   'tracing.ts',
   'validate-options.ts',
+  'option-rules.ts',
+  'needs-http.ts',
   'retry.ts',
   'retry-budget.ts',
   'backends.ts',
@@ -51,13 +59,14 @@ const HOMES: { dependency: string; files: string[]; types: boolean }[] = [
   { dependency: 'http-proxy-middleware', files: ['hpm.ts'], types: true },
   { dependency: 'cockatiel', files: ['breaker.ts', 'retry.ts'], types: false },
   { dependency: 'morgan', files: ['access-log.ts'], types: false },
+  { dependency: 'undici', files: ['transport/undici.ts'], types: false },
   { dependency: 'express', files: ['tiny-proxy.ts'], types: true },
 ];
 
 const MOST_LINES = 300;
 const MOST_LINES_OF_A_FUNCTION = 60;
 /** The aim is 2,000. This is where it stands; it may only go down, or grow by a feature. */
-const MOST_LINES_OF_CODE = 3804;
+const MOST_LINES_OF_CODE = 4385;
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const SRC = join(ROOT, 'src');

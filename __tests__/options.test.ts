@@ -78,8 +78,10 @@ const WRONG: [path: string, value: unknown, right: string, shown?: string][] = [
   ['log.stream', 'access.log', 'process.stdout'],
   ['log.skip', true, 'function'],
   ['errors', 'throw', "'respond' or 'next'"],
-  ['transport', 'undici', "'auto' or 'http'"],
-  ['transport', 'https', "'auto' or 'http'"],
+  ['transport', 'https', "'auto', 'http' or 'undici'"],
+  ['http2', 'h2', 'true or false'],
+  ['maxConnections', 0, 'positive integer'],
+  ['queueTimeout', -1, 'milliseconds'],
   ['director', {}, 'function'],
   ['modifyResponse', true, 'function'],
   ['via', true, "'edge-1'"],
@@ -194,7 +196,6 @@ describe('an option of http-proxy-middleware that cannot work here', () => {
     ['followRedirects', true, 'autoRewrite'],
     ['forward', A, 'target'],
     ['toProxy', true, 'agent'],
-    ['http2', true, 'server'],
   ])('(%s: %p) is refused with what to use instead: %s', (name, value, instead) => {
     const error = errorOf(mount({ [name]: value }));
 

@@ -28,13 +28,18 @@ function requestsIn(received: Buffer): { requests: RawRequest[]; rest: string } 
 }
 
 /** Answers each request with its own first line, so that no answer can be taken for another. */
-function startMirror(): Promise<RawBackend> {
-  return startRawBackend((socket) => {
+/** `arrivals`: by `connection/request`, in the order in which they came. */
+async function startMirror(): Promise<{ backend: RawBackend; arrivals: string[] }> {
+  const arrivals: string[] = [];
+  let connections = 0;
+  const backend = await startRawBackend((socket) => {
+    const connection = connections++;
     let received = Buffer.alloc(0);
     let answered = 0;
     socket.on('data', (chunk: Buffer) => {
       received = Buffer.concat([received, chunk]);
       for (const { line } of requestsIn(received).requests.slice(answered)) {
+        arrivals.push(`${connection}/${answered}`);
         answered += 1;
         const body = line.startsWith('HEAD') ? '' : line;
         socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${line.length}\r\n\r\n${body}`, 'latin1');
@@ -42,6 +47,7 @@ function startMirror(): Promise<RawBackend> {
     });
     socket.on('end', () => socket.end());
   });
+  return { backend, arrivals };
 }
 
 async function send(port: number, row: RawRequestRow, backend: RawBackend): Promise<RawAnswer> {
@@ -117,7 +123,7 @@ function checkAnswers({ responses, rawText }: RawAnswer, row: RawRequestRow): Re
 describe.each(RAW_REQUESTS)('a client that sends $group', ({ rows }) => {
   it.each(rows)('$name', async (row) => {
     const base = row.base ?? '';
-    const backend = await startMirror();
+    const { backend, arrivals } = await startMirror();
     const { port, proxy } = await startProxyWith({ target: backend.url + base });
 
     const answer = await send(port, row, backend);
@@ -128,8 +134,10 @@ describe.each(RAW_REQUESTS)('a client that sends $group', ({ rows }) => {
     expect(next.body.toString()).toBe(`GET ${base}/next HTTP/1.1`);
 
     const arrived = backend.received.map(requestsIn);
-    const all = arrived.flatMap(({ requests }) => requests);
-    const requests = all.filter(({ line }) => line !== next.body.toString());
+    const requests = arrivals
+      .map((arrival) => arrival.split('/').map(Number) as [number, number])
+      .map(([connection, i]) => arrived[connection]!.requests[i]!)
+      .filter(({ line }) => line !== next.body.toString());
     expect(requests.map((request) => asReached(request, backend))).toEqual(reached);
     const bodies = answer.responses.filter(({ status }) => status === 200).map(({ body }) => body);
     const lines = requests.map(({ line }) => (line.startsWith('HEAD') ? '' : line));

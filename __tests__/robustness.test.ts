@@ -1,5 +1,7 @@
 import { createServer, get as httpGet } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import express, { type NextFunction, type Request, type Response } from 'express';
 import { ProxyError, type TinyProxyOptions } from '../src/index.js';
@@ -293,5 +295,27 @@ describe('a pipelined request that waits for its turn during close()', () => {
 
     expect((await answers).responses.map(({ status }) => status)).toEqual([200, 503]);
     expect(backend.started).toBe(0);
+  });
+});
+
+describe('a server on a Unix socket', () => {
+  it('lives on when a response to HTTP/1.0 breaks, which cannot be reset there', async () => {
+    const path = join(tmpdir(), `express-tiny-proxy-${process.pid}.sock`);
+    const backend = await startRawBackend([
+      { write: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n' },
+      { reset: true },
+    ]);
+    const { app } = await startProxyWith({ target: backend.url });
+    const server = createServer(app).listen(path);
+    await once(server, 'listening');
+    closeAfterTest(() => server.close());
+
+    for (let i = 0; i < 2; i += 1) {
+      const client = connect(path);
+      client.resume().write('GET / HTTP/1.0\r\n\r\n');
+      await once(client, 'close');
+    }
+
+    expect(backend.connections).toBe(2);
   });
 });

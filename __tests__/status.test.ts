@@ -10,7 +10,15 @@ import {
   resetConnection,
   startBackend,
 } from './support/backend.js';
-import { get, open, quietProxy, readBody, startProxy, startProxyWith } from './support/proxy.js';
+import {
+  get,
+  open,
+  quietProxy,
+  readBody,
+  startProxy,
+  startProxyWith,
+  TRANSPORT,
+} from './support/proxy.js';
 import { refusedUrl } from './support/raw.js';
 import { gate, until } from './support/wait.js';
 
@@ -35,7 +43,7 @@ describe('status()', () => {
       latency: null,
     };
     expect(status).toStrictEqual({
-      transport: 'http',
+      transport: TRANSPORT === 'http' ? 'http' : 'undici',
       inFlight: 0,
       requests: 0,
       retries: 0,

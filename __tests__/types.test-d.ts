@@ -59,6 +59,7 @@ holds<
     ProxyStatus,
     {
       transport: 'http' | 'undici';
+      transportReason?: string;
       inFlight: number;
       requests: number;
       retries: number;
@@ -178,8 +179,10 @@ tinyProxy({ target, retries: 3 });
 tinyProxy({ target, retry: { attempt: 3 } });
 // @ts-expect-error: not a balance
 tinyProxy({ target, balance: 'fastest' });
-// @ts-expect-error: not in this version
-tinyProxy({ target, transport: 'undici' });
+tinyProxy({ target, transport: 'undici', http2: true, maxConnections: 8, queueTimeout: 100 });
+tinyProxy({ target: { socketPath: '/run/app.sock', weight: 2 } });
+// @ts-expect-error: no transport
+tinyProxy({ target, transport: 'https' });
 tinyProxy({ target, ws: true });
 tinyProxy({ target, ws: '/api' });
 // @ts-expect-error: not a path

@@ -27,8 +27,9 @@ export class Backend {
   readonly url: URL;
   /** As configured. */
   readonly label: string;
-  /** `host:port` */
+  /** `host:port`, or `unix:path` */
   readonly name: string;
+  readonly socketPath: string | undefined;
   readonly weight: number;
   readonly base: BasePath;
   readonly breaker: Breaker | null;
@@ -51,7 +52,9 @@ export class Backend {
     const { url } = target;
     this.url = url;
     this.label = target.label;
-    this.name = `${url.hostname}:${url.port || (url.protocol === 'https:' ? 443 : 80)}`;
+    this.socketPath = target.socketPath;
+    const port = url.port || (url.protocol === 'https:' ? 443 : 80);
+    this.name = this.socketPath === undefined ? `${url.hostname}:${port}` : target.label;
     this.weight = target.weight;
     const [path, search] = options.prependPath === false ? ['/', ''] : [url.pathname, url.search];
     this.base = { path, stem: path.replace(/\/$/, ''), search };
@@ -157,7 +160,9 @@ export class BackendPool {
   drain(url: string | URL): () => void {
     const text = String(url);
     const href = URL.canParse(text) ? new URL(text).href : text;
-    const backend = this.all.find((candidate) => candidate.url.href === href);
+    const backend = this.all.find(
+      ({ label, url, socketPath }) => label === text || (!socketPath && url.href === href),
+    );
     if (backend === undefined) {
       const known = this.all.map((candidate) => candidate.label).join(', ');
       throw new TypeError(`drain: "${text}" is no backend of this proxy; they are ${known}`);

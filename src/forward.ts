@@ -2,6 +2,7 @@ import type { NextFunction, Request, Response } from 'express';
 import { AttemptRecord } from './attempt-record.js';
 import type { Backend } from './backends.js';
 import type { Ticket } from './breaker.js';
+import { commitHead } from './commit.js';
 import type { Context } from './context.js';
 import { Deadlines, type Expired } from './deadlines.js';
 import {
@@ -18,13 +19,10 @@ import { tell, tellDone } from './events.js';
 import type { Exchange } from './exchange.js';
 import { OutgoingRequest } from './outgoing-request.js';
 import type { BodyListener } from './replay-body.js';
-import { cutShort, modifyHead, respond, write1xx, write100, writeHead } from './respond.js';
-import { asksForRest, type Failure } from './retry.js';
+import { cutShort, respond, write1xx, write100 } from './respond.js';
+import { asksForRest, type Failure, SENT } from './retry.js';
 import { type Retried, RetryLoop } from './retry-loop.js';
 import type { AttemptEvents, Flight, Head, Outcome } from './transport/transport.js';
-
-/** A failure of an attempt whose connection stood. */
-const SENT: Failure = { unsent: false, stale: false };
 
 /** The life of one request: its attempts, one after the other, up to the one that answers. */
 export class Forward implements AttemptEvents, BodyListener, Retried {
@@ -56,15 +54,26 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
   /** The first attempt. A request that cannot be made, or has no backend, is answered at once. */
   begin(error: ProxyError | null, path: string): void {
     const { context, req, res, exchange } = this;
-    const { pool } = context;
     if (res.closed || res.destroyed) return this.#onClose(); // it has left in a middleware before us
     try {
       if (error !== null) throw error;
       this.#outgoing = new OutgoingRequest(context, req, exchange.id, path, this);
+    } catch (thrown) {
+      return this.fail(hookError('the request', thrown));
+    }
+    if (this.#outgoing.isSmall) process.nextTick(() => this.#sendFirst());
+    else this.#sendFirst();
+  }
+
+  #sendFirst(): void {
+    if (this.#settled) return; // its client has left meanwhile
+    try {
+      const { pool } = this.context;
       const now = performance.now();
+      this.#outgoing!.takeWhole();
       const candidates = pool.candidates(now);
       if (candidates.length === 0) throw noBackend('no backend may be tried', pool.waitMs(now));
-      const backend = pool.choose(candidates, req);
+      const backend = pool.choose(candidates, this.req);
       this.send(backend, backend.enter());
     } catch (thrown) {
       this.fail(hookError('the request', thrown));
@@ -112,18 +121,11 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
 
   /** The head goes to the client, and with it the choice of another attempt. */
   #commit(attempt: AttemptRecord, head: Head): 'pass' | 'drop' {
-    const { rewrite, options, trace } = this.context;
-    let hook = 'on.proxyRes';
+    const { context, req, res } = this;
     try {
-      head.runHooks();
-      rewrite?.(head.status, head.headers, attempt.backend.url, this.req.headers.host);
-      hook = 'modifyResponse';
-      if (options.modifyResponse) modifyHead(options.modifyResponse, head, this.req);
-      if (this.res.headersSent) return this.#drop(attempt); // a hook has answered by itself
-      hook = 'a listener of the response head'; // a middleware's
-      writeHead(this.res, head, trace, options.preserveHeaderKeyCase === true);
+      if (!commitHead(context, head, attempt.backend, req, res)) return this.#drop(attempt);
     } catch (thrown) {
-      return this.#refuse(attempt, hookError(hook, thrown));
+      return this.#refuse(attempt, thrown as ProxyError);
     }
     attempt.countHead(head.status);
     this.#settled = true;
@@ -180,15 +182,13 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     if (outcome.kind === 'complete') {
       attempt.countSuccess();
       this.deadlines.stop();
-      this.#drop(attempt);
-      return;
+      return void this.#drop(attempt);
     }
     const { code, error, connected, stale } = outcome;
     const own = ownError(error, code);
     if (own !== null) {
       attempt.settle(own.code);
-      this.#endWith(attempt, own);
-      return;
+      return void this.#endWith(attempt, own);
     }
     if (stale) this.context.transport.dropIdle(attempt.backend);
     this.#failAttempt(attempt, code, error, { unsent: !connected, stale });
@@ -230,11 +230,11 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     this.#flight?.abort();
     if (clientsTurn) {
       attempt.settle('CLIENT_TIMEOUT');
-      this.#endWith(attempt, new ProxyError('CLIENT_TIMEOUT', { message: 'the body has stopped' }));
-      return;
+      const error = new ProxyError('CLIENT_TIMEOUT', { message: 'the body has stopped' });
+      return void this.#endWith(attempt, error);
     }
-    const error = new Error(`${expired} timeout`);
-    this.#failAttempt(attempt, 'ETIMEDOUT', error, { unsent, stale: false });
+    const failure = { unsent, stale: false };
+    this.#failAttempt(attempt, 'ETIMEDOUT', new Error(`${expired} timeout`), failure);
   }
 
   /** The response is over, or its client has left. */

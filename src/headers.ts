@@ -5,7 +5,7 @@ import {
   validateHeaderName,
 } from 'node:http';
 import type { Request } from 'express';
-import { badRequest } from './errors.js';
+import { badRequest, coded } from './errors.js';
 
 /** Field names in lower case; a list where a name has come more than once. */
 export type HeaderMap = Record<string, string | string[] | undefined>;
@@ -142,6 +142,7 @@ export function forwardableHeaders(req: IncomingMessage): HeaderMap {
     if (name.includes('_') && SET_HERE.test(name)) continue;
     out[name] = headers[name];
   }
+  if (out.host === '') delete out.host; // RFC 9112 3.2: the target has none; the backend's is sent
   const doubled = doubledField(headers, rawHeaders);
   if (doubled !== null) throw badRequest(`two ${doubled} fields`);
   // RFC 9110 10.1.4: the one TE value that says nothing about the connection.
@@ -180,42 +181,67 @@ export function setForwarded(out: HeaderMap, req: Request): void {
 /** Not for a hook to set: our framing, and a promise that Node has kept already. */
 const OURS = new Set(['content-length', 'expect']);
 
-/** What is wrong with a backend's head, or null. It is asked before anything of it is used. */
-export function invalidResponse(response: IncomingMessage): string | null {
-  const { statusCode: status = 0 } = response;
-  return status < 200 || status > 599 ? `status ${status}` : invalidHead(response);
+/** A backend's head as it came. */
+export interface RawHead {
+  readonly status: number;
+  readonly reason: string;
+  /** Names and values in turn. */
+  readonly rawHeaders: readonly string[];
+  readonly httpVersion: string;
 }
 
-/** The same about a 101. RFC 6455 4.2.2: whatever else it would switch to was not asked for. */
-export function invalidUpgrade(response: IncomingMessage): string | null {
-  const { upgrade } = response.headers;
-  if (upgrade?.trim().toLowerCase() !== 'websocket') return 'a 101 to something else';
-  return invalidHead(response);
-}
-
-function invalidHead(response: IncomingMessage): string | null {
-  const {
-    headers,
-    rawHeaders,
-    httpVersion,
-    httpVersionMajor,
-    statusMessage: reason = '',
-  } = response;
-  if (httpVersionMajor !== 1) return `HTTP/${httpVersion} on an HTTP/1 connection`;
-  if (!isFieldValue(reason)) return 'a control byte in the reason phrase';
-  if (rawHeaders.length >= 2 * MAX_FIELDS) return `${MAX_FIELDS} header fields or more`;
-  for (let i = 1; i < rawHeaders.length; i += 2) {
-    if (!isFieldValue(rawHeaders[i]!)) return `a control byte in ${rawHeaders[i - 1]}`;
+/**
+ * A backend's headers as they may go on to the client: its head is checked before anything of it is
+ * used. Framing: only Content-Length is left.
+ *
+ * @throws {Error} `INVALID_RESPONSE`, for a head that cannot be passed on as it is.
+ */
+export function readHead({ status, reason, rawHeaders, httpVersion }: RawHead): HeaderMap {
+  if (status !== 101 && (status < 200 || status > 599)) throw invalid(`status ${status}`);
+  if (!httpVersion.startsWith('1.')) throw invalid(`HTTP/${httpVersion} on an HTTP/1 connection`);
+  if (!isFieldValue(reason)) throw invalid('a control byte in the reason phrase');
+  if (rawHeaders.length >= 2 * MAX_FIELDS) throw invalid(`${MAX_FIELDS} header fields or more`);
+  const headers: HeaderMap = {};
+  const hop: HeaderMap = {};
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!.toLowerCase();
+    const value = rawHeaders[i + 1]!;
+    if (!isFieldValue(value)) throw invalid(`a control byte in ${name}`);
+    addField(HOP_BY_HOP.has(name) ? hop : headers, name, value);
   }
   // RFC 9112 7: any other coding, or a second one, would go on without its name.
-  const coding = headers['transfer-encoding'];
+  const coding = hop['transfer-encoding'] as string | undefined;
   if (coding !== undefined && (coding.toLowerCase() !== 'chunked' || httpVersion === '1.0'))
-    return 'an unknown transfer coding';
-  const doubled = doubledField(headers, rawHeaders);
-  return doubled === null ? null : `two ${doubled} fields`;
+    throw invalid('an unknown transfer coding');
+  // RFC 6455 4.2.2: whatever else it would switch to was not asked for.
+  if (status === 101 && String(hop.upgrade).trim().toLowerCase() !== 'websocket')
+    throw invalid('a 101 to something else');
+  for (const name of nominated(hop.connection) ?? []) delete headers[name];
+  const length = headers['content-length'];
+  if (length !== undefined) headers['content-length'] = plainLength(length as string);
+  return headers;
 }
 
-/** A backend's headers as they may go on to the client. Framing: only Content-Length is left. */
+/** As node:http joins them. */
+function addField(to: HeaderMap, name: string, value: string): void {
+  const before = to[name];
+  if (name === 'set-cookie') {
+    if (Array.isArray(before)) before.push(value);
+    else to[name] = [value];
+  } else if (typeof before !== 'string') {
+    to[name] = value;
+  } else if (SINGLE.has(name)) {
+    throw invalid(`two ${name} fields`);
+  } else {
+    to[name] = `${before}, ${value}`;
+  }
+}
+
+export function invalid(what: string): Error {
+  return coded('INVALID_RESPONSE', `invalid response: ${what}`);
+}
+
+/** The same of headers that are an object: a hook has had them, or they are a 1xx's. */
 export function passableHeaders(headers: IncomingHttpHeaders): HeaderMap {
   const drop = nominated(headers.connection);
   const out: HeaderMap = {};

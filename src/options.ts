@@ -8,8 +8,12 @@ import type { CookieRewrite } from './rewrite.js';
 /** A backend's URL, `http:` or `https:`; a path in it is prepended to what is forwarded. */
 export type Target = string | URL | WeightedTarget;
 
+/** At least one of `url` and `socketPath`. */
 export interface WeightedTarget {
-  url: string | URL;
+  /** Beside a `socketPath` it says the base path, the TLS identity and what `changeOrigin` sends. Default then `http://localhost`. */
+  url?: string | URL;
+  /** A Unix socket to connect to. */
+  socketPath?: string;
   /** Its share of the requests, a positive integer. Default 1. */
   weight?: number;
 }
@@ -121,8 +125,14 @@ export interface TinyProxyOptions {
   log?: boolean | LogFormat | LogOptions;
   /** `'next'`: hand the ProxyError to Express. Default `'respond'`: `application/problem+json`. */
   errors?: 'respond' | 'next';
-  /** `'http'`: http-proxy-middleware on node:http. Default `'auto'`, which means it in this version. */
-  transport?: 'auto' | 'http';
+  /** `'http'`: http-proxy-middleware on node:http. `'undici'`: the fast lane. Default `'auto'`: undici, unless an option needs node:http (`agent`, `localAddress`, `logger`, `plugins`, `on.proxyReq`, `on.proxyRes`, ...). */
+  transport?: 'auto' | 'http' | 'undici';
+  /** HTTP/2 to `https:` backends that offer it (ALPN); not on node:http. Default `false`. */
+  http2?: boolean;
+  /** Connections to one backend at a time, WebSockets included. Default: no bound. */
+  maxConnections?: number;
+  /** Milliseconds that an attempt waits for one of `maxConnections`; then the next backend is tried, and where there is none, 503. Default 1000; `0`: no wait. */
+  queueTimeout?: number;
   /** The last word on what one attempt sends; hop-by-hop headers are gone already. */
   director?: (outgoing: Outgoing, req: Request) => void;
   /** The last word on what the client gets. A ProxyError thrown here fails the attempt. */
@@ -171,17 +181,33 @@ export interface TinyProxyOptions {
 
 /** What has a default is there. */
 type Resolved<T, K extends keyof T> = Omit<T, K> & Required<Pick<T, K>>;
-type Grouped = 'target' | 'retry' | 'breaker' | 'trace' | 'log';
-type Timeouts = 'connectTimeout' | 'attemptTimeout' | 'requestTimeout' | 'idleTimeout';
-type WithDefaults = 'balance' | 'isFailure' | 'errors' | 'xfwd' | Timeouts;
+type Grouped = 'target' | 'transport' | 'retry' | 'breaker' | 'trace' | 'log';
+type Timeouts =
+  | 'connectTimeout'
+  | 'queueTimeout'
+  | 'attemptTimeout'
+  | 'requestTimeout'
+  | 'idleTimeout';
+type WithDefaults = 'balance' | 'isFailure' | 'errors' | 'xfwd' | 'http2' | Timeouts;
 
 /** The options with their defaults in place: what the code reads. */
 export interface ResolvedOptions extends Resolved<Omit<TinyProxyOptions, Grouped>, WithDefaults> {
-  targets: { url: URL; label: string; weight: number }[];
+  targets: ResolvedTarget[];
+  transport: 'http' | 'undici';
+  /** Why it is node:http, where nobody has asked for it: `'option "agent"'`. */
+  needsHttp: string | null;
   retry: null | ResolvedRetry;
   breaker: false | Required<BreakerOptions>;
   trace: false | Required<TraceOptions>;
   log: false | (LogOptions & { format: LogFormat });
+}
+
+export interface ResolvedTarget {
+  url: URL;
+  socketPath: string | undefined;
+  /** As it was written. */
+  label: string;
+  weight: number;
 }
 
 export interface ResolvedRetry
@@ -207,6 +233,7 @@ export const DEFAULTS = {
   },
   breaker: { failures: 5, cooldown: 10_000 },
   connectTimeout: 3000,
+  queueTimeout: 1000,
   attemptTimeout: 15_000,
   requestTimeout: 60_000,
   idleTimeout: 300_000,

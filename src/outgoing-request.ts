@@ -18,10 +18,15 @@ import { checkDotSegments, checkPath, checkRequestLine, joinPath } from './reque
 import type { Attempt, Upgrade } from './transport/transport.js';
 import { upgradeOf } from './upgrade.js';
 
+/** Bytes. What Node takes in of a request before it is read; no more is here at once. */
+const SMALL = 16_384;
+
 /** What a request sends to a backend: made once, the same for every attempt but for its number. */
 export class OutgoingRequest {
   readonly #headers: HeaderMap;
-  readonly #body: Buffer | ReplayBody | null;
+  #body: Buffer | ReplayBody | null;
+  /** The client's stream, also where its whole body has been taken off it. */
+  readonly #stream: ReplayBody | null;
   /** By its method, or by the user's word; a WebSocket never, once it is connected. */
   readonly replayable: boolean;
   readonly upgrade: Upgrade | undefined;
@@ -51,19 +56,29 @@ export class OutgoingRequest {
     }
     this.#headers = headers;
     this.#body = this.#takeBody(framing, listener);
+    this.#stream = this.#body instanceof ReplayBody ? this.#body : null;
   }
 
-  get #streamed(): ReplayBody | null {
-    return this.#body instanceof ReplayBody ? this.#body : null;
+  /** A body so small may have come with its head: a turn later, {@link takeWhole} tells. */
+  get isSmall(): boolean {
+    const { retry } = this.context.options;
+    const most = this.replayable && retry !== null ? Math.min(SMALL, retry.maxBodyBytes) : SMALL;
+    return this.#stream !== null && Number(this.#headers['content-length']) <= most;
+  }
+
+  /** One that is here already is sent in one piece, by any transport. */
+  takeWhole(): void {
+    if (!this.isSmall) return;
+    this.#body = this.#stream!.takeWhole(Number(this.#headers['content-length'])) ?? this.#stream;
   }
 
   /** What was sent of the body so far can be sent again. */
   get bodyReplayable(): boolean {
-    return this.#streamed?.replayable ?? true;
+    return Buffer.isBuffer(this.#body) || (this.#stream?.replayable ?? true);
   }
 
   get waitingForClient(): boolean {
-    return this.#streamed?.waiting ?? false;
+    return this.#stream?.waiting ?? false;
   }
 
   /** @throws what the user's director throws, or a ProxyError about the path that it chose. */
@@ -90,12 +105,12 @@ export class OutgoingRequest {
 
   /** No further attempt will follow. */
   release(): void {
-    this.#streamed?.release();
+    this.#stream?.release();
   }
 
   /** The request is over. */
   discard(): void {
-    this.#streamed?.discard();
+    this.#stream?.discard();
   }
 
   /** It is framed anew, by what is known of it. */

@@ -46,6 +46,8 @@ export class ReplayBody {
   /** What came though no stream wanted it: neither sent nor kept yet. */
   readonly #unasked: Buffer[] = [];
   #unaskedBytes = 0;
+  /** Counted, of a body that was taken whole. */
+  #wholeBytes = 0;
   #stream: Readable | null = null;
   #ended = false;
   /** Part of the body has been sent, and is not kept. */
@@ -71,6 +73,19 @@ export class ReplayBody {
   /** All that was sent so far can be sent again. */
   get replayable(): boolean {
     return !this.#lost;
+  }
+
+  /**
+   * All of it, where it is here already: most small ones have come with their head. What it is kept
+   * for is the caller's matter; it counts until `release()`. Nothing is left for `open()`.
+   */
+  takeWhole(length: number): Buffer | null {
+    const { req } = this;
+    if (this.#unaskedBytes + req.readableLength !== length) return null;
+    if (this.#keeping && !this.total.take(length)) return null;
+    if (this.#keeping) this.#wholeBytes = length;
+    req.read(); // 'data' brings it
+    return this.#unasked.length === 1 ? this.#unasked[0]! : Buffer.concat(this.#unasked);
   }
 
   /** The whole body from its start; ends the stream that was open before. */
@@ -99,6 +114,7 @@ export class ReplayBody {
   release(): void {
     if (!this.#keeping) return;
     this.#keeping = false;
+    this.total.giveBack(this.#wholeBytes);
     this.#forget(this.#replayed);
   }
 

@@ -143,7 +143,14 @@ export function respond(req: Request, res: Response, error: ProxyError): number 
 export function cutShort(res: Response): void {
   const { socket } = res;
   const endsByClose = res.req.httpVersion === '1.0' && !res.hasHeader('content-length');
-  if (endsByClose && res.headersSent && socket !== null && !('encrypted' in socket))
-    socket.resetAndDestroy?.();
+  // Of TCP alone: resetAndDestroy() would throw for a Unix socket. And it ends the socket first, which
+  // is a FIN while a write is on its way (Node 20 and 22): its mark alone makes destroy() a reset.
+  if (
+    endsByClose &&
+    res.headersSent &&
+    socket?.remotePort !== undefined &&
+    !('encrypted' in socket)
+  )
+    Object.assign(socket, { resetAndClosing: true });
   res.destroy();
 }

@@ -34,6 +34,9 @@ export interface Failure {
   readonly stale: boolean;
 }
 
+/** Of an attempt whose connection stood. */
+export const SENT: Failure = { unsent: false, stale: false };
+
 /** What the decision looks at. */
 export interface RetryCase {
   readonly req: Request;

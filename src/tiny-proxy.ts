@@ -19,11 +19,14 @@ import { RetryBudget } from './retry-budget.js';
 import { compileRewrite } from './rewrite.js';
 import { assignRequestId, compileTrace, isRequestId } from './tracing.js';
 import { httpTransport } from './transport/http.js';
+import { undiciTransport } from './transport/undici.js';
 import { isMissedUpgrade, Subscription, upgradeListener } from './upgrade.js';
 import { resolveOptions } from './validate-options.js';
 
 export interface ProxyStatus {
   transport: 'http' | 'undici';
+  /** Why `'auto'` has taken node:http: `'option "agent"'`, say. */
+  transportReason?: string;
   /** Requests that are not over. */
   inFlight: number;
   /** Since the start. */
@@ -62,7 +65,7 @@ export interface TinyProxy extends Router {
 export function tinyProxy(options: TinyProxyOptions): TinyProxy {
   const context = createContext(resolveOptions(options));
   const { pool, transport, inFlight, retries, budget, events } = context;
-  const { ws = false } = context.options;
+  const { ws = false, needsHttp } = context.options;
   const router = express.Router();
   const upgrade = upgradeListener({
     takes: compileMounted(router, typeof ws === 'string' ? ws : null, context.hpm.takes),
@@ -81,6 +84,7 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
       const now = performance.now();
       return {
         transport: transport.name,
+        ...(needsHttp === null ? {} : { transportReason: needsHttp }),
         inFlight: inFlight.size,
         requests: inFlight.total,
         retries: retries.count,
@@ -105,11 +109,12 @@ function createContext(options: ResolvedOptions): Context {
   const pool = new BackendPool(options, breakerNotices(events, log));
   const budget = retry?.budget ? new RetryBudget(retry.budget) : null;
   const hpm = createHpm(options, ({ code, message }) => log?.note({ event: code, message }));
+  const http = httpTransport(options, hpm, pool.all);
   return {
     ...{ options, pool, budget, hpm, events, log, inFlight: new InFlight() },
     retries: new Retries(retry, pool, budget),
     keptBytes: new KeptBytes(retry?.maxTotalBytes ?? 0),
-    transport: httpTransport(options, hpm, pool.all),
+    transport: options.transport === 'http' ? http : undiciTransport(options, http, pool.all),
     trace: trace ? compileTrace(trace) : null,
     rewrite: compileRewrite(options),
   };

@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { isIP } from 'node:net';
 import { inspect } from 'node:util';
-import { checkedHeaders } from './headers.js';
+import { needsHttp } from './needs-http.js';
+import { isObject, isText, KINDS, own, type Rules, rules } from './option-rules.js';
 import {
   type BreakerOptions,
   DEFAULTS,
   type LogFormat,
   type LogOptions,
   type ResolvedOptions,
+  type ResolvedTarget,
   type RetryOptions,
   type Target,
   type TinyProxyOptions,
@@ -16,100 +17,12 @@ import {
 } from './options.js';
 
 /** Checks every option once, at mount, and puts the defaults in place. */
-type Kind = readonly [holds: (value: unknown) => boolean, expected: string];
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-const isFunction = (value: unknown): boolean => typeof value === 'function';
-const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
-const isToken = (value: unknown): boolean => isText(value) && /^[\w!#$%&'*+.^`|~-]+$/.test(value);
-const isListOf = (value: unknown, holds: Kind[0]): boolean =>
-  Array.isArray(value) && value.length > 0 && value.every(holds);
-const isMapOf = (value: unknown, holds: Kind[0]): boolean =>
-  isObject(value) && Object.values(value).every((item) => item === undefined || holds(item));
-const isAtLeast = (value: unknown, least: number): boolean =>
-  Number.isSafeInteger(value) && (value as number) >= least;
-const isNumber = (value: unknown, most: number): boolean =>
-  typeof value === 'number' && value >= 0 && value <= most;
-
-const KINDS = {
-  boolean: [(v) => typeof v === 'boolean', 'true or false'],
-  function: [isFunction, 'a function'],
-  object: [isObject, 'an object'],
-  text: [isText, 'a string'],
-  address: [(v) => isText(v) && isIP(v) !== 0, "an IP address such as '10.0.0.7'"],
-  token: [isToken, "a header name such as 'X-Request-ID'"],
-  ms: [(v) => isNumber(v, 2 ** 31 - 1), 'milliseconds from 0 to 2147483647, for example 3000'],
-  count: [(v) => isAtLeast(v, 1), 'a positive integer, for example 3'],
-  bytes: [(v) => isAtLeast(v, 0), 'a number of bytes, for example 262144'],
-  share: [(v) => isNumber(v, Number.MAX_VALUE), 'a finite number >= 0, for example 0.2'],
-  group: [(v) => typeof v === 'boolean' || isObject(v), 'true, false or an object of options'],
-  balance: [
-    (v) => isFunction(v) || ['round-robin', 'least-pending', 'random-two'].includes(v as string),
-    "'round-robin', 'least-pending', 'random-two' or a function (req, backends) => backend",
-  ],
-  budget: [(v) => v === false || isObject(v), 'false or { ratio: 0.2, minPerSecond: 10 }'],
-  methods: [(v) => Array.isArray(v) && v.every(isToken), "a list such as ['GET', 'HEAD', 'PUT']"],
-  log: [
-    (v) => typeof v === 'boolean' || isText(v) || isObject(v),
-    "true, false, 'text', 'json', a morgan format string or { format, stream, skip }",
-  ],
-  stream: [(v) => isFunction((v as LogOptions['stream'])?.write), 'a stream: process.stdout, say'],
-  errors: [(v) => v === 'respond' || v === 'next', "'respond' or 'next'"],
-  transport: [
-    (v) => v === 'auto' || v === 'http',
-    "'auto' or 'http' (no 'undici' in this version)",
-  ],
-  ws: [
-    (v) => typeof v === 'boolean' || (isText(v) && v.startsWith('/')),
-    "true, false or the mount path, for example '/api'",
-  ],
-  via: [(v) => v === false || isToken(v), "false or a name such as 'edge-1'"],
-  pathFilter: [
-    (v) => typeof v === 'string' || isFunction(v) || isListOf(v, isText),
-    "a path such as '/users', a glob, a list of either, or (pathname, req) => boolean",
-  ],
-  pathRewrite: [
-    (v) => isFunction(v) || (isMapOf(v, (to) => typeof to === 'string') && areRegExps(v as object)),
-    "regular expressions such as { '^/old': '/new' } or (path, req) => path",
-  ],
-  on: [
-    // By its name: http-proxy-middleware hands out an anonymous wrapper.
-    (v) => isMapOf(v, (f) => isFunction(f) && !/ResponseInterceptor$/.test((f as Kind[0]).name)),
-    'functions such as { proxyReq: (proxyReq, req) => {} }, and no responseInterceptor()',
-  ],
-  plugins: [(v) => Array.isArray(v) && v.every(isFunction), 'a list of functions'],
-  logger: [
-    (v) => isObject(v) && ['info', 'warn', 'error'].every((name) => isFunction(v[name])),
-    'an object with info, warn and error, for example console',
-  ],
-  headers: [isHeaders, "header values such as { 'x-tier': 'web' }"],
-  auth: [(v) => isText(v) && v.includes(':'), "'user:password'"],
-  agent: [(v) => v === false || isObject(v), 'an http.Agent, or false'],
-  protocol: [(v) => v === 'http' || v === 'https', "'http' or 'https'"],
-  cookie: [
-    (v) => v === false || typeof v === 'string' || isMapOf(v, (to) => typeof to === 'string'),
-    "a string, false or an object such as { 'old.example': 'new.example' }",
-  ],
-} satisfies Record<string, Kind>;
-
-type Rules = Record<string, Kind>;
-
-/** Options by their kind. */
-function rules<T>(byKind: { [K in keyof typeof KINDS]?: readonly (keyof T & string)[] }): Rules {
-  const kinds = Object.entries(byKind) as [keyof typeof KINDS, readonly string[]][];
-  return Object.fromEntries(kinds.flatMap(([kind, names]) => names.map((n) => [n, KINDS[kind]])));
-}
-
-/** The kinds that are named after the one option that they are for. */
-function own<K extends keyof typeof KINDS>(...names: K[]): { [N in K]: N[] } {
-  return Object.fromEntries(names.map((name) => [name, [name]])) as { [N in K]: N[] };
-}
 
 const RULES = rules<TinyProxyOptions>({
   function: ['isFailure', 'director', 'modifyResponse'],
   group: ['retry', 'breaker', 'trace'],
-  ms: ['connectTimeout', 'attemptTimeout', 'requestTimeout', 'idleTimeout'],
+  ms: ['connectTimeout', 'queueTimeout', 'attemptTimeout', 'requestTimeout', 'idleTimeout'],
+  count: ['maxConnections'],
   boolean: [
     'xfwd',
     'ejectPlugins',
@@ -119,6 +32,7 @@ const RULES = rules<TinyProxyOptions>({
     'ignorePath',
     'autoRewrite',
     'preserveHeaderKeyCase',
+    'http2',
   ],
   text: ['hostRewrite'],
   address: ['localAddress'],
@@ -146,7 +60,7 @@ const TRACE = rules<TraceOptions>({
   function: ['generate'],
 });
 const LOG = rules<LogOptions>({ text: ['format'], stream: ['stream'], function: ['skip'] });
-const TARGET = rules<WeightedTarget>({ count: ['weight'] });
+const TARGET = rules<WeightedTarget>({ count: ['weight'], socketPath: ['socketPath'] });
 
 /** http-proxy-middleware's options that cannot work beside retry, and what to use instead. */
 const REFUSED: Record<string, string> = {
@@ -160,7 +74,6 @@ const REFUSED: Record<string, string> = {
   followRedirects: 'the client follows redirects; autoRewrite keeps it on this host',
   forward: 'use target',
   toProxy: 'a forward proxy as a backend is not supported; use agent',
-  http2: 'it is about http-proxy-middleware as a server; create your own server',
 };
 
 function wrong(option: string, value: unknown, expected: string): TypeError {
@@ -205,14 +118,16 @@ export function resolveOptions(options: TinyProxyOptions): ResolvedOptions {
     breaker = true,
     trace = true,
     log = true,
+    transport,
     ...given
   } = checked('', others, RULES);
-  const { connectTimeout, attemptTimeout, requestTimeout, idleTimeout } = DEFAULTS;
+  const { connectTimeout, queueTimeout, attemptTimeout, requestTimeout, idleTimeout } = DEFAULTS;
+  const targets = resolveTargets(target);
   return {
-    ...{ balance: 'round-robin', isFailure: (status) => status >= 500, xfwd: true },
-    ...{ connectTimeout, attemptTimeout, requestTimeout, idleTimeout, errors: 'respond' },
-    ...given,
-    targets: resolveTargets(target),
+    ...{ balance: 'round-robin', isFailure: (status) => status >= 500, xfwd: true, http2: false },
+    ...{ connectTimeout, queueTimeout, attemptTimeout, requestTimeout, idleTimeout },
+    ...{ errors: 'respond', ...given, targets },
+    ...resolveTransport(options, targets),
     retry: retry === false ? null : resolveRetry(retry === true ? {} : retry),
     breaker: breaker && {
       ...DEFAULTS.breaker,
@@ -223,27 +138,60 @@ export function resolveOptions(options: TinyProxyOptions): ResolvedOptions {
   };
 }
 
-function resolveTargets(target: TinyProxyOptions['target']): ResolvedOptions['targets'] {
+/** @throws {TypeError} for a transport that cannot do what another option asks. */
+function resolveTransport(options: TinyProxyOptions, targets: readonly ResolvedTarget[]) {
+  const { transport = 'auto', http2 = false } = options;
+  const reason = needsHttp(options);
+  if (transport === 'undici' && reason !== null)
+    throw wrong('transport', transport, `'auto' or 'http' beside ${reason}, which needs node:http`);
+  if (http2 && (transport === 'http' || reason !== null))
+    throw wrong('http2', http2, `false with node:http (${reason ?? "transport: 'http'"})`);
+  if (http2 && targets.every(({ url }) => url.protocol === 'http:'))
+    throw wrong('http2', http2, 'false without a target such as https://10.0.0.1:8443');
+  const chosen = transport === 'http' || reason !== null ? 'http' : 'undici';
+  return { transport: chosen, needsHttp: transport === 'http' ? null : reason } as const;
+}
+
+function resolveTargets(target: TinyProxyOptions['target']): ResolvedTarget[] {
   const list = (Array.isArray(target) ? target : [target]) as Target[];
-  const expected = "a URL such as 'http://127.0.0.1:8081', { url, weight }, or a list of these";
-  if (list.length === 0) throw wrong('target', target, expected);
+  if (list.length === 0) throw wrong('target', target, A_TARGET);
   const seen = new Set<string>();
   return list.map((item) => {
-    const plain = typeof item === 'string' || item instanceof URL || !isObject(item);
-    const { url: given, ...others } = plain ? { url: item } : (item as WeightedTarget);
-    const { weight = 1 } = checked<{ weight?: number }>('target.', others, TARGET);
-    const text = given instanceof URL ? given.href : given;
-    if (!isText(text) || !URL.canParse(text)) throw wrong('target', item, expected);
-    const url = new URL(text);
-    if (!/^https?:$/.test(url.protocol) || url.hostname.includes(','))
-      throw wrong('target', text, expected);
-    const shown = `${url.protocol}//...@${url.host}`;
-    if (url.username || url.password) throw wrong('target', shown, 'without a password; use auth');
-    if (url.hash !== '') throw wrong('target', text, 'a URL without a fragment');
-    if (seen.has(url.href)) throw wrong('target', text, 'listed once; a weight gives it more');
-    seen.add(url.href);
-    return { url, label: text.replace(/^(\w+:\/\/[^/]+)\/$/, '$1'), weight };
+    const resolved = resolveTarget(item);
+    const key = `${resolved.url.href} ${resolved.socketPath ?? ''}`;
+    if (seen.has(key)) throw wrong('target', resolved.label, 'listed once; a weight gives it more');
+    seen.add(key);
+    return resolved;
   });
+}
+
+const A_TARGET =
+  "a URL such as 'http://127.0.0.1:8081', { url, weight }, { socketPath }, or a list of these";
+
+function resolveTarget(item: Target): ResolvedTarget {
+  const plain = typeof item === 'string' || item instanceof URL || !isObject(item);
+  const { url: given, ...others } = plain ? { url: item } : (item as WeightedTarget);
+  const { weight = 1, socketPath } = checked<Omit<WeightedTarget, 'url'>>(
+    'target.',
+    others,
+    TARGET,
+  );
+  const unnamed = given === undefined && socketPath !== undefined;
+  const text = unnamed ? 'http://localhost' : given instanceof URL ? given.href : given;
+  if (!isText(text) || !URL.canParse(text)) throw wrong('target', item, A_TARGET);
+  const url = new URL(text);
+  if (!/^https?:$/.test(url.protocol) || url.hostname.includes(','))
+    throw wrong('target', text, A_TARGET);
+  const shown = `${url.protocol}//...@${url.host}`;
+  if (url.username || url.password) throw wrong('target', shown, 'without a password; use auth');
+  if (url.hash !== '') throw wrong('target', text, 'a URL without a fragment');
+  const label = text.replace(/^(\w+:\/\/[^/]+)\/$/, '$1');
+  return {
+    url,
+    socketPath,
+    label: socketPath === undefined ? label : `unix:${socketPath}`,
+    weight,
+  };
 }
 
 function resolveRetry(options: RetryOptions): NonNullable<ResolvedOptions['retry']> {
@@ -273,25 +221,4 @@ export function resolveTrace(options: TraceOptions): Required<TraceOptions> {
 /** @throws {TypeError} */
 export function resolveLog(options: LogOptions): LogOptions & { format: LogFormat } {
   return { format: 'text', ...checked('log.', options, LOG) };
-}
-
-function areRegExps(rules: object): boolean {
-  try {
-    return Object.keys(rules).every((pattern) => new RegExp(pattern));
-  } catch {
-    return false; // the one thing RegExp throws is that the pattern is none
-  }
-}
-
-/** A getter is read for every request, and what it answers is checked then. */
-function isHeaders(value: unknown): boolean {
-  if (!isObject(value)) return false;
-  const plain = Object.entries(Object.getOwnPropertyDescriptors(value)).filter(([, d]) => !d.get);
-  const values = Object.fromEntries(plain.map(([name, { value: item }]) => [name, item]));
-  if (!isMapOf(values, (item) => typeof item === 'string' || isListOf(item, isText))) return false;
-  try {
-    return Object.keys(checkedHeaders(values)).length >= 0;
-  } catch {
-    return false; // the one thing it throws is that something is no header
-  }
 }

@@ -41,9 +41,12 @@ export async function startProxy(
   return { url, port, server, app };
 }
 
+/** The transport that this run is about; hooks that only node:http has make `'auto'` take it. */
+export const TRANSPORT = process.env.TRANSPORT === 'http' ? 'http' : 'auto';
+
 /** `tinyProxy(options)`, but silent unless `options.log` is given, and closed after the test. */
 export function quietProxy(options: Options): Proxy {
-  const proxy = tinyProxy({ log: false, ...options });
+  const proxy = tinyProxy({ log: false, transport: TRANSPORT, ...options });
   closeAfterTest(() => proxy.close(0));
   return proxy;
 }

@@ -1,14 +1,15 @@
-import { ClientRequest, type IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { coded, hookError } from '../errors.js';
-import { type HeaderMap, invalidResponse, invalidUpgrade, passableHeaders } from '../headers.js';
+import { type HeaderMap, invalid, passableHeaders, readHead } from '../headers.js';
 import type { Hpm } from '../hpm.js';
 import type { ResolvedOptions } from '../options.js';
 import { checkUnread } from '../parsed-body.js';
 import { ReplayBody } from '../replay-body.js';
 import { setHead } from '../respond.js';
-import { addTrailers, dropBody, passBody } from './pass-body.js';
-import type { Attempt, AttemptEvents, Flight, Outcome } from './transport.js';
+import { DroppedBody, PassedBody } from './pass-body.js';
+import { Sender } from './sender.js';
+import type { Attempt, AttemptEvents, Flight, Head, Outcome } from './transport.js';
 import { Tunnel } from './tunnel.js';
 
 /**
@@ -28,6 +29,7 @@ export class HttpFlight implements Flight {
   /** httpxy's listeners for the client's leaving: they destroy its request, at whatever stage. */
   readonly #onAbort: (() => void)[] = [];
   #clientRequest: ClientRequest | undefined;
+  #sender: Sender | undefined;
   #clientResponse: IncomingMessage | undefined;
   #connectTimer: NodeJS.Timeout | undefined;
   #tunnel: Tunnel | undefined;
@@ -53,7 +55,7 @@ export class HttpFlight implements Flight {
   /** httpxy asks for the body as soon as there is a socket, which may not stand yet. */
   pipe(): void {
     if (this.#over || this.#clientRequest === undefined) return;
-    if (this.attempt.body === null) this.#finish();
+    if (this.attempt.body === null) this.#sender!.finish();
     else if (this.connected) this.#startBody();
   }
 
@@ -86,11 +88,12 @@ export class HttpFlight implements Flight {
   /** The request has its socket; nothing has been written yet. */
   onRequest(clientRequest: ClientRequest, options: unknown): void {
     this.#clientRequest = clientRequest;
+    this.#sender = new Sender(clientRequest, this.attempt);
     if (this.#over) return void clientRequest.destroy();
     if (!this.#runRequestHooks(clientRequest, options)) return;
     try {
       if (this.attempt.body instanceof ReplayBody) checkUnread(this.attempt.req); // since the hooks
-      this.#frame(clientRequest);
+      this.#sender.frame();
     } catch (thrown) {
       this.fail(hookError('on.proxyReq', thrown)); // the head has gone out by a way of its own
       return void clientRequest.destroy();
@@ -110,37 +113,9 @@ export class HttpFlight implements Flight {
     const { req, res, upgrade } = this.attempt;
     const event = upgrade === undefined ? 'proxyReq' : 'proxyReqWs';
     if (this.server.listenerCount(event) === 0) return true;
-    // A body that a hook writes would go out beside ours, under one Content-Length.
-    clientRequest.write = () => true;
-    clientRequest.end = () => clientRequest;
-    clientRequest.flushHeaders = () => {};
+    this.#sender!.mute();
     if (upgrade === undefined) return this.tell(event, clientRequest, req, res, options);
     return this.tell(event, clientRequest, req, req.socket, options, upgrade.head);
-  }
-
-  // The prototype's: the hooks have others.
-  #write(chunk: Buffer): boolean {
-    return Reflect.apply(ClientRequest.prototype.write, this.#clientRequest, [chunk]);
-  }
-
-  #finish(...body: Buffer[]): void {
-    Reflect.apply(ClientRequest.prototype.end, this.#clientRequest, body);
-  }
-
-  /** Framing is what the attempt says, whatever httpxy, or a hook, has made of it. */
-  #frame(clientRequest: ClientRequest): void {
-    const { headers, body, path } = this.attempt;
-    const length = headers['content-length'];
-    if (path === '*') clientRequest.path = path; // httpxy has put a slash before it
-    if (length !== undefined) clientRequest.setHeader('content-length', length);
-    else if (clientRequest.hasHeader('content-length'))
-      clientRequest.removeHeader('content-length');
-    if (clientRequest.hasHeader('trailer')) clientRequest.removeHeader('trailer');
-    // node:http would send a GET's or a DELETE's body without any framing.
-    if (body !== null && length === undefined)
-      clientRequest.setHeader('transfer-encoding', 'chunked');
-    else if (clientRequest.hasHeader('transfer-encoding'))
-      clientRequest.removeHeader('transfer-encoding');
   }
 
   #watchConnect(clientRequest: ClientRequest): void {
@@ -168,41 +143,20 @@ export class HttpFlight implements Flight {
   #startBody(): void {
     const { body } = this.attempt;
     if (this.#over || body === null) return;
-    if (Buffer.isBuffer(body)) return this.#finish(body);
-    const stream = body.open();
-    // node:http keeps the head for the first chunk, and a backend may want to answer the head.
-    setImmediate(() => {
-      if (!this.#over && this.#clientRequest?.headersSent === false) this.#write(Buffer.alloc(0));
-    });
-    stream.on('data', (chunk: Buffer) => {
-      if (this.#write(chunk)) return;
-      stream.pause();
-      this.#clientRequest!.once('drain', () => stream.resume());
-    });
-    stream.on('end', () => {
-      // Only with its head does node:http know whether it may have trailers.
-      if (!this.#clientRequest!.headersSent) this.#write(Buffer.alloc(0));
-      addTrailers(this.attempt.req, this.#clientRequest!);
-      this.#finish();
-    });
+    if (Buffer.isBuffer(body)) this.#sender!.finish(body);
+    else this.#sender!.stream(body);
   }
 
   onResponse(response: IncomingMessage): void {
     this.#clientResponse = response;
     response.on('error', () => {}); // 'close' tells it
-    const { statusCode: status = 0, statusMessage: reason = '' } = response;
-    const wrong = this.#over ? 'late' : invalidResponse(response);
-    if (wrong !== null) {
-      this.fail(invalid(wrong));
-      response.destroy();
-      return;
-    }
+    const { statusCode: status = 0 } = response;
+    const headers = this.#over ? null : this.#read(response);
+    if (headers === null) return void response.destroy();
     const { req, res } = this.attempt;
-    const head = {
-      status,
-      reason,
-      headers: passableHeaders(response.headers),
-      rawHeaders: response.rawHeaders,
+    const { statusMessage: reason = '', rawHeaders } = response;
+    const head: Head = {
+      ...{ status, reason, headers, rawHeaders },
       runHooks: () => {
         if (this.server.listenerCount('proxyRes') === 0) return;
         this.server.emit('proxyRes', response, req, res);
@@ -211,38 +165,63 @@ export class HttpFlight implements Flight {
       },
     };
     if (this.events.onHead(head) === 'drop') return this.#drop(response);
-    if (isBodiless(status) || !isBodiless(res.statusCode)) return this.#pass(response);
+    if (isBodiless(status) || !isBodiless(res.statusCode)) return this.#pass(response, head);
     // modifyResponse has made it so.
     res.end();
     this.#settle({ kind: 'complete' });
     this.#drop(response);
   }
 
-  #pass(response: IncomingMessage): void {
+  /** A head that is wrong fails the attempt: null. */
+  #read(response: IncomingMessage): HeaderMap | null {
+    const {
+      statusCode: status = 0,
+      statusMessage: reason = '',
+      rawHeaders,
+      httpVersion,
+    } = response;
+    try {
+      return readHead({ status, reason, rawHeaders, httpVersion });
+    } catch (error) {
+      this.fail(error as Error);
+      return null;
+    }
+  }
+
+  #pass(response: IncomingMessage, head: Head): void {
     const { req, res } = this.attempt;
-    passBody(response, this.attempt, this.events, (error) => {
+    const body = new PassedBody(this.attempt, head, this.events, () => response.resume());
+    response.on('data', (chunk: Buffer) => {
+      if (!body.write(chunk)) response.pause();
+    });
+    response.on('end', () => {
       if (this.#over) return;
-      if (error !== null) return void this.fail(error);
+      body.end(response.rawTrailers, response.headers.connection);
       this.tell('end', req, res, response);
       this.#settle({ kind: 'complete' });
+    });
+    response.on('close', () => {
+      if (response.readableEnded) return;
+      this.fail(response.errored ?? coded('ECONNRESET', 'aborted'));
     });
   }
 
   #drop(response: IncomingMessage): void {
     this.#over = true;
     this.#end();
-    if (this.#clientRequest?.writableFinished === true) dropBody(response);
-    else response.destroy();
+    if (this.#clientRequest?.writableFinished !== true) return void response.destroy();
+    const length = response.headers['content-length'];
+    const body = new DroppedBody(length, () => response.destroy());
+    response.on('data', (chunk: Buffer) => body.write(chunk));
+    response.on('close', () => body.end());
   }
 
   #onUpgrade(response: IncomingMessage, socket: Socket, rest: Buffer): void {
-    const wrong = this.attempt.upgrade === undefined ? 'an unasked 101' : invalidUpgrade(response);
-    if (wrong !== null) {
-      socket.destroy();
-      return void this.fail(invalid(wrong));
-    }
+    const isAsked = this.attempt.upgrade !== undefined;
+    if (!isAsked) this.fail(invalid('an unasked 101'));
+    const headers = isAsked ? this.#read(response) : null;
+    if (headers === null) return void socket.destroy();
     const { statusMessage: reason = '', rawHeaders } = response;
-    const headers = passableHeaders(response.headers);
     if (
       this.events.onHead({ status: 101, reason, headers, rawHeaders, runHooks() {} }) === 'drop'
     ) {
@@ -292,7 +271,3 @@ export class HttpFlight implements Flight {
 }
 
 const isBodiless = (status: number): boolean => status === 204 || status === 304;
-
-function invalid(what: string): Error {
-  return coded('INVALID_RESPONSE', `invalid response: ${what}`);
-}

@@ -4,6 +4,7 @@ import { hookError, isNativeError } from '../errors.js';
 import type { Hpm } from '../hpm.js';
 import type { ResolvedOptions } from '../options.js';
 import { createPool, type IdlePool } from './agent.js';
+import { hostOf, tlsOptions } from './dial.js';
 import { HttpFlight } from './http-flight.js';
 import type { Transport } from './transport.js';
 
@@ -65,18 +66,9 @@ export function httpTransport(
 }
 
 /** A plain object: httpxy would look up an IPv6 literal's brackets in the DNS. */
-function targetOf({ url }: Backend): Record<string, string> {
-  const { protocol } = url;
-  const hostname = url.hostname.replace(/^\[|\]$/g, '');
-  return { protocol, hostname, port: url.port, pathname: url.pathname };
-}
-
-/** The identity that is checked is the backend's own, whatever `Host` the client has sent. */
-function tlsOptions({ url }: Backend, { ssl }: ResolvedOptions): object | undefined {
-  if (url.protocol !== 'https:') return undefined;
-  const { hostname } = url;
-  const isAddress = /^[\d.]+$|^\[/.test(hostname); // RFC 6066 3: no address in SNI
-  return { servername: isAddress ? '' : hostname, ...ssl };
+function targetOf({ url, socketPath }: Backend): object {
+  const { protocol, port, pathname } = url;
+  return { protocol, hostname: hostOf(url), port, pathname, socketPath };
 }
 
 type Emit = (event: string, ...args: unknown[]) => boolean;

@@ -1,8 +1,7 @@
-import type { IncomingMessage, OutgoingMessage } from 'node:http';
+import type { OutgoingMessage } from 'node:http';
 import type { Response } from 'express';
-import { coded } from '../errors.js';
-import { HOP_BY_HOP, isFieldValue, nominated } from '../headers.js';
-import type { Attempt, AttemptEvents } from './transport.js';
+import { type HeaderMap, HOP_BY_HOP, isFieldValue, nominated } from '../headers.js';
+import type { Attempt, AttemptEvents, Head } from './transport.js';
 
 /**
  * Besides hop-by-hop fields, what is known too late there, or not the sender's to say: framing,
@@ -13,72 +12,91 @@ const NOT_IN_TRAILERS =
 
 const NOTHING = Buffer.alloc(0);
 
-/**
- * The body of a response that is passed on, with back pressure, and its trailers. `done` hears an
- * error when it has not come whole; what to do about the client's side is the caller's matter.
- */
-export function passBody(
-  response: IncomingMessage,
-  { req, res }: Pick<Attempt, 'req' | 'res'>,
-  events: Pick<AttemptEvents, 'onData' | 'onBackPressure'>,
-  done: (error: Error | null) => void,
-): void {
-  const flush = flusher(response, res);
+/** The body of a response that is passed on, with back pressure, and its trailers. */
+export class PassedBody {
+  readonly #res: Response;
   // Where there is none, even an empty write may throw (rejectNonStandardBodyWrites).
-  const hasBody = req.method !== 'HEAD' && res.statusCode !== 204 && res.statusCode !== 304;
-  let begun = false;
-  let paused = false;
-  let listening = false;
-  const onDrain = (): void => {
-    if (!paused || res.destroyed) return;
-    paused = false;
-    events.onBackPressure(false);
-    response.resume();
-  };
-  response.on('data', (chunk: Buffer) => {
-    // Or the app has ended it, and 'close' is on its way.
-    if (!hasBody || res.destroyed || res.writableEnded) return;
-    begun = true;
-    events.onData(chunk.length);
-    const goOn = res.write(chunk);
-    flush?.();
-    if (goOn !== false) return; // nothing, of a write() that a middleware has wrapped carelessly
-    response.pause();
-    paused = true;
-    events.onBackPressure(true);
+  readonly #hasBody: boolean;
+  readonly #flush: (() => void) | null;
+  #begun = false;
+  #paused = false;
+  #listening = false;
+
+  /** `resume` is called when the client has taken what `write()` has answered `false` for. */
+  constructor(
+    { req, res }: Attempt,
+    { headers }: Head,
+    private readonly events: AttemptEvents,
+    private readonly resume: () => void,
+  ) {
+    this.#res = res;
+    this.#flush = flusher(headers['content-type'], res);
+    this.#hasBody = req.method !== 'HEAD' && res.statusCode !== 204 && res.statusCode !== 304;
+    // The head goes out by itself, unless a part of the body is here already to go with it.
+    if (this.#hasBody) process.nextTick(beginBody, this);
+  }
+
+  /** Not by flushHeaders(): it would write it as UTF-8, and break bytes over 0x7f. */
+  begin(): void {
+    if (!this.#begun && this.#isOpen) this.#res.write(NOTHING);
+  }
+
+  /** Or the app has ended it, and 'close' is on its way. */
+  get #isOpen(): boolean {
+    return !this.#res.destroyed && !this.#res.writableEnded;
+  }
+
+  /** Answers whether more may come. */
+  write(chunk: Buffer): boolean {
+    if (!this.#hasBody || !this.#isOpen) return true;
+    this.#begun = true;
+    this.events.onData(chunk.length);
+    const goOn = this.#res.write(chunk);
+    this.#flush?.();
+    if (goOn !== false) return true; // nothing, of a write() that a middleware has wrapped carelessly
+    this.#paused = true;
+    this.events.onBackPressure(true);
     // On, not once: compression() hands the listener to its own stream, and takes back none.
-    if (!listening) res.on('drain', onDrain);
-    listening = true;
-  });
-  // The head goes out by itself, unless a part of the body is here already to go with it.
-  // flushHeaders() would write it as UTF-8, and break bytes over 0x7f.
-  process.nextTick(() => {
-    if (hasBody && !begun && !res.destroyed && !res.writableEnded) res.write(NOTHING);
-  });
-  response.on('end', () => {
-    if (res.destroyed || res.writableEnded) return done(null);
-    addTrailers(response, res);
-    res.end();
-    done(null);
-  });
-  response.on('close', () => {
-    if (response.readableEnded) return;
-    done(response.errored ?? coded('ECONNRESET', 'aborted'));
-  });
+    if (!this.#listening) this.#res.on('drain', () => this.#onDrain());
+    this.#listening = true;
+    return false;
+  }
+
+  #onDrain(): void {
+    if (!this.#paused || this.#res.destroyed) return;
+    this.#paused = false;
+    this.events.onBackPressure(false);
+    this.resume();
+  }
+
+  /** It has come whole. */
+  end(rawTrailers: readonly string[], connection: HeaderMap[string]): void {
+    if (!this.#isOpen) return;
+    addTrailers(rawTrailers, connection, this.#res);
+    this.#res.end();
+  }
+}
+
+function beginBody(body: PassedBody): void {
+  body.begin();
 }
 
 /** `compression()` holds chunks back until it is told; an event stream's reader waits for each. */
-function flusher(response: IncomingMessage, res: Response): (() => void) | null {
+function flusher(contentType: HeaderMap[string], res: Response): (() => void) | null {
   const { flush } = res as Response & { flush?: () => void };
   if (typeof flush !== 'function') return null;
-  if (!/^text\/event-stream\b/i.test(response.headers['content-type'] ?? '')) return null;
+  if (!/^text\/event-stream\b/i.test(String(contentType))) return null;
   return () => flush.call(res);
 }
 
 /** Passes the trailers of one message to the other, before its end. */
-export function addTrailers({ headers, rawTrailers }: IncomingMessage, to: OutgoingMessage): void {
+export function addTrailers(
+  rawTrailers: readonly string[],
+  connection: HeaderMap[string],
+  to: OutgoingMessage,
+): void {
   if (rawTrailers.length === 0 || !to.chunkedEncoding) return;
-  const drop = nominated(headers.connection); // RFC 9110 7.6.1: "header or trailer field(s)"
+  const drop = nominated(connection); // RFC 9110 7.6.1: "header or trailer field(s)"
   const trailers: [string, string][] = [];
   for (let i = 0; i < rawTrailers.length; i += 2) {
     const [written, value] = [rawTrailers[i]!, rawTrailers[i + 1]!];
@@ -93,17 +111,25 @@ const DRAIN_BYTES = 65_536;
 const DRAIN_MS = 1000;
 
 /** A short rest is read, so that the connection can be used again; else the connection is cut. */
-export function dropBody(response: IncomingMessage): void {
-  if (Number(response.headers['content-length'] ?? 0) > DRAIN_BYTES) {
-    response.destroy();
-    return;
+export class DroppedBody {
+  #left = DRAIN_BYTES;
+  readonly #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    length: HeaderMap[string],
+    private readonly cut: () => void,
+  ) {
+    if (Number(length ?? 0) > DRAIN_BYTES) cut();
+    else this.#timer = setTimeout(cut, DRAIN_MS);
   }
-  const timer = setTimeout(() => response.destroy(), DRAIN_MS);
-  let bytes = 0;
-  response.on('data', (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes > DRAIN_BYTES) response.destroy();
-  });
-  response.on('end', () => clearTimeout(timer));
-  response.on('close', () => clearTimeout(timer));
+
+  write(chunk: Buffer): void {
+    this.#left -= chunk.length;
+    if (this.#left < 0) this.cut();
+  }
+
+  /** It is over, whole or not. */
+  end(): void {
+    clearTimeout(this.#timer);
+  }
 }

@@ -198,7 +198,12 @@ const closing: RawResponseRow[] = [
 const toOld: RawResponseRow[] = [
   cut('chunks, and the end', [{ write: chunks(HELLO) }, { end: true }]),
   cut('chunks, and a reset', [{ write: chunks(HELLO) }, { reset: true }]),
-  cut('broken chunks', chunks(`${HELLO}x\r\n`)),
+  {
+    ...cut('broken chunks', chunks(`${HELLO}x\r\n`)),
+    // undici tells the body and its end in one turn, and the test's own client, on Node 20 and 22,
+    // takes data and a reset that come together for data and the end.
+    or: passed('200 OK', [], 'hello'),
+  },
   cut('no frame, and a reset', [noFrame, { reset: true }]),
   cut('a length, and the end', [
     { write: response('200 OK', ['Content-Length: 9'], 'ok') },

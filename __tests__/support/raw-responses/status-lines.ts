@@ -95,8 +95,9 @@ const with1xx = (status: number, count = 1) => ({
 });
 
 const informational: RawResponseRow[] = [
-  ...['100 Continue', '103 Early Hints', '104 Upload Resumption Supported', '199 Odd'].map(
-    (status) => passes(`${status}, which stays behind`, response(status) + ok()),
+  passes('100 Continue, which stays behind', response('100 Continue') + ok()),
+  ...['103 Early Hints', '104 Upload Resumption Supported', '199 Odd'].map((status) =>
+    passes(`${status}, which stays behind`, response(status) + ok()),
   ),
   passes('102', response('102 Processing', ['X-A: 1']) + ok(), with1xx(102)),
   passes('103 with a link', hint + ok(), withHints()),

@@ -1,0 +1,162 @@
+import { HOP_BY_HOP, invalid, readHead } from '../headers.js';
+import { DroppedBody, PassedBody } from './pass-body.js';
+import type { StatusLine } from './status-line.js';
+import type { Attempt, AttemptEvents, Flight, Head, Outcome } from './transport.js';
+
+/** What carries a flight: see `undici.ts`. */
+export interface Carrier {
+  readonly bytesRead: number;
+  /** The flight is not the first on this socket. */
+  readonly reused: boolean;
+  readonly statusLine: StatusLine;
+  /** Something is about to be written. */
+  begin(): void;
+  /** The response has come whole; the connection goes on where it is not `spoilt`. */
+  release(spoilt: boolean): void;
+  /** Closes the connection, at whatever stage. */
+  destroy(): void;
+}
+
+/** One attempt under way: undici's handler of its request. */
+export class UndiciFlight implements Flight {
+  connected = false;
+  over = false;
+  #head: Head | null = null;
+  #body: PassedBody | null = null;
+  #dropped: DroppedBody | null = null;
+  #bytesBefore = 0;
+
+  constructor(
+    private readonly attempt: Attempt,
+    private readonly events: AttemptEvents,
+    private readonly carrier: Carrier,
+  ) {}
+
+  abort(): void {
+    if (this.over) return;
+    this.over = true;
+    this.carrier.destroy();
+  }
+
+  /** undici: the connection stands, and the request is about to be written. */
+  onConnect(): void {
+    const { carrier } = this;
+    carrier.begin();
+    this.connected = true;
+    this.#bytesBefore = carrier.bytesRead;
+  }
+
+  /** undici: a head. Answers whether the body may follow. */
+  onHeaders(status: number, fields: readonly Buffer[], resume: () => void, text: string): boolean {
+    if (this.over) return true;
+    const rawHeaders = texts(fields);
+    if (status < 200) return this.#inform(status, rawHeaders);
+    const { statusLine } = this.carrier;
+    const { httpVersion } = statusLine;
+    const raw = { status, rawHeaders, httpVersion, reason: statusLine.reason(text) };
+    let head: Head;
+    try {
+      if (statusLine.tooLong) throw invalid('a status line without end');
+      head = { ...raw, headers: readHead(raw), runHooks() {} };
+    } catch (error) {
+      this.fail(error as Error);
+      this.carrier.destroy();
+      return true;
+    }
+    this.#head = head;
+    const length = head.headers['content-length'];
+    if (this.events.onHead(head) === 'drop') this.#drop(length);
+    else if (isBodiless(this.attempt.res.statusCode)) this.#endBodiless(status, length);
+    else this.#body = new PassedBody(this.attempt, head, this.events, resume);
+    return true;
+  }
+
+  #inform(status: number, rawHeaders: string[]): boolean {
+    try {
+      const raw = { status: 200, reason: '', httpVersion: '1.1', rawHeaders };
+      this.events.onInformational(status, readHead(raw));
+    } catch {
+      // A hint may be left out.
+    }
+    this.carrier.statusLine.expect();
+    return true;
+  }
+
+  /** modifyResponse may have made it so; and undici takes a 304's Content-Length at its word. */
+  #endBodiless(status: number, length: Head['headers'][string]): void {
+    this.attempt.res.end();
+    this.#settle({ kind: 'complete' });
+    if (!isBodiless(status)) this.#drop(length);
+  }
+
+  #drop(length: Head['headers'][string]): void {
+    this.over = true;
+    this.#dropped = new DroppedBody(length, () => this.carrier.destroy());
+  }
+
+  /** undici: a part of the body. Answers whether more may come. */
+  onData(chunk: Buffer): boolean {
+    this.#dropped?.write(chunk);
+    if (this.over || this.#body === null) return true;
+    return this.#body.write(chunk);
+  }
+
+  /** undici: the response has come whole. */
+  onComplete(trailers: readonly unknown[] | null): void {
+    const rawTrailers = texts((trailers ?? []) as readonly Buffer[]);
+    this.#dropped?.end();
+    // Some of these its parser heeds: the next response would be none.
+    this.carrier.release(rawTrailers.some((name) => HOP_BY_HOP.has(name.toLowerCase())));
+    if (this.over) return;
+    this.#body!.end(rawTrailers, this.#connectionField());
+    this.#settle({ kind: 'complete' });
+  }
+
+  #connectionField(): string {
+    const { rawHeaders } = this.#head!;
+    const isConnection = (_: string, i: number): boolean =>
+      i % 2 === 1 && rawHeaders[i - 1]!.toLowerCase() === 'connection';
+    return rawHeaders.filter(isConnection).join();
+  }
+
+  /** undici: it will not come. */
+  onError(error: Error): void {
+    this.#dropped?.end();
+    this.fail(error);
+  }
+
+  fail(error: Error): void {
+    if (this.over) return;
+    const code = codeOf(error);
+    const { connected, carrier } = this;
+    const untouched = connected && carrier.reused && carrier.bytesRead === this.#bytesBefore;
+    const stale = untouched && (code === 'ECONNRESET' || code === 'EPIPE');
+    this.#settle({ kind: 'failed', code, error, connected, stale });
+  }
+
+  #settle(outcome: Outcome): void {
+    this.over = true;
+    this.events.onEnd(outcome);
+  }
+}
+
+const isBodiless = (status: number): boolean => status === 204 || status === 304;
+
+/** Node's parser has the same bytes as text. */
+function texts(fields: readonly Buffer[]): string[] {
+  const out = new Array<string>(fields.length);
+  for (let i = 0; i < fields.length; i++) out[i] = fields[i]!.toString('latin1');
+  return out;
+}
+
+/** undici's own codes, as node:http has them for the same bytes. */
+function codeOf(error: Error): string {
+  const { code = 'EPROTO' } = error as NodeJS.ErrnoException;
+  // The client's bytes, where a hook has made a path of them.
+  if (error.message === 'invalid request path') return 'ERR_UNESCAPED_CHARACTERS';
+  // An unasked 100 or 101, a byte that answers no request; or what is no HTTP.
+  if (/^bad (?:response|upgrade)$/.test(error.message)) return 'INVALID_RESPONSE';
+  if (error.name === 'HTTPParserError') return 'INVALID_RESPONSE';
+  if (code === 'UND_ERR_HEADERS_OVERFLOW') return 'HPE_HEADER_OVERFLOW';
+  return code.startsWith('UND_ERR_') ? 'ECONNRESET' : code;
+}

@@ -1,0 +1,182 @@
+import type { Socket } from 'node:net';
+import { Client } from 'undici';
+import type { Backend } from '../backends.js';
+import type { ResolvedOptions } from '../options.js';
+import { ReplayBody } from '../replay-body.js';
+import { createDial, type Dial } from './dial.js';
+import { StatusLine } from './status-line.js';
+import type { Attempt, AttemptEvents, Transport } from './transport.js';
+import { type Carrier, UndiciFlight } from './undici-flight.js';
+
+/**
+ * The fast lane: undici, at half of what node:http's client costs a request. It sends the head of a
+ * streamed upload no sooner than its first byte, and no trailers: those go by node:http, as
+ * WebSockets do. All else goes by connections of our own making, one undici client each, so that
+ * it is known which socket carries which attempt.
+ */
+export function undiciTransport(
+  options: ResolvedOptions,
+  http: Transport,
+  all: readonly Backend[],
+): Transport {
+  const pools = new Map(all.map((backend) => [backend, new Pool(backend, options)]));
+  return {
+    ...http,
+    name: 'undici',
+    send(attempt, events) {
+      if (isForHttp(attempt)) return http.send(attempt, events);
+      return pools.get(attempt.backend)!.send(attempt, events);
+    },
+    dropIdle(backend) {
+      http.dropIdle(backend);
+      pools.get(backend)!.dropIdle();
+    },
+    close() {
+      http.close();
+      for (const pool of pools.values()) pool.close();
+    },
+  };
+}
+
+/** What undici cannot send, or not as it is. */
+function isForHttp({ body, upgrade, path, method, headers }: Attempt): boolean {
+  if (upgrade !== undefined || body instanceof ReplayBody || path === '*') return true;
+  if (HAS_CONTENT.has(method)) return false;
+  return !HAS_NONE.has(method) || headers['content-length'] === '0';
+}
+
+/** Only with these does undici say `Content-Length: 0`; with the second ones, nobody would. */
+const HAS_CONTENT = new Set(['PUT', 'POST', 'PATCH', 'QUERY', 'PROPFIND', 'PROPPATCH']);
+const HAS_NONE = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS']);
+
+const MOST_IDLE = 256;
+const MOST_KEEP_ALIVE_MS = 2 ** 31 - 1;
+
+class Pool {
+  readonly #dial: Dial;
+  readonly #idle: Connection[] = [];
+  readonly #all = new Set<Connection>();
+
+  constructor(
+    private readonly backend: Backend,
+    options: ResolvedOptions,
+  ) {
+    this.#dial = createDial(backend, options);
+  }
+
+  send(attempt: Attempt, events: AttemptEvents): UndiciFlight {
+    const connection = this.#idle.pop() ?? this.#open();
+    return connection.send(attempt, events);
+  }
+
+  #open(): Connection {
+    const connection = new Connection(this.backend, this.#dial, this);
+    this.#all.add(connection);
+    return connection;
+  }
+
+  keep(connection: Connection): void {
+    if (this.#idle.length < MOST_IDLE) this.#idle.push(connection);
+    else connection.destroy();
+  }
+
+  forget(connection: Connection): void {
+    this.#all.delete(connection);
+    const at = this.#idle.indexOf(connection);
+    if (at >= 0) this.#idle.splice(at, 1);
+  }
+
+  dropIdle(): void {
+    for (const connection of [...this.#idle]) connection.destroy();
+  }
+
+  close(): void {
+    for (const connection of [...this.#all]) connection.destroy();
+  }
+}
+
+/** A connection that carries one attempt after the other. */
+class Connection implements Carrier {
+  readonly #client: Client;
+  #socket: Socket | null = null;
+  #flight: UndiciFlight | null = null;
+  #uses = 0;
+  readonly statusLine = new StatusLine();
+
+  constructor(
+    private readonly backend: Backend,
+    private readonly dial: Dial,
+    private readonly pool: Pool,
+  ) {
+    this.#client = new Client(backend.url.origin, {
+      connect: (_, onDialled) => {
+        this.#socket = this.dial((error, socket) => {
+          if (socket !== null) this.#watch(socket);
+          onDialled(...([error, socket] as [null, Socket]));
+        });
+      },
+      headersTimeout: 0, // the clocks are above the seam
+      bodyTimeout: 0,
+      keepAliveTimeout: 4000,
+      keepAliveTimeoutThreshold: 1000,
+      keepAliveMaxTimeout: MOST_KEEP_ALIVE_MS,
+    });
+    const forget = (): void => this.pool.forget(this);
+    this.#client.on('disconnect', forget).on('connectionError', forget);
+  }
+
+  #watch(socket: Socket): void {
+    this.#uses = 0;
+    // Before undici's: it takes a reset for the end of a body that ends by close.
+    socket.on('error', (error) => {
+      if (this.#flight?.connected) this.#flight.fail(error); // else another connection is made
+    });
+    this.statusLine.watch(socket);
+  }
+
+  send(attempt: Attempt, events: AttemptEvents): UndiciFlight {
+    const flight = new UndiciFlight(attempt, events, this);
+    this.#flight = flight;
+    // A byte that has arrived on an idle socket answers no request, and must be seen before the next.
+    // The turn that undici waits still belongs to the events that were collected before now.
+    if (this.#uses > 0) setImmediate(dispatchLater, this, attempt, flight);
+    else this.dispatch(attempt, flight);
+    return flight;
+  }
+
+  dispatch({ method, path, headers, body }: Attempt, flight: UndiciFlight): void {
+    const servername = this.backend.url.hostname; // or it would be the client's Host, and close at its change
+    const reset = false; // or it would close after every HEAD
+    const request = { method, path, headers, body: body as Buffer | null, servername, reset };
+    this.#client.dispatch(request, flight);
+  }
+
+  get bytesRead(): number {
+    return this.#socket?.bytesRead ?? 0;
+  }
+
+  get reused(): boolean {
+    return this.#uses > 1;
+  }
+
+  begin(): void {
+    this.#uses++;
+    this.statusLine.expect();
+  }
+
+  release(spoilt: boolean): void {
+    this.#flight = null;
+    if (spoilt) process.nextTick(() => this.destroy());
+    else this.pool.keep(this);
+  }
+
+  destroy(): void {
+    this.pool.forget(this);
+    this.#client.destroy(() => {});
+    this.#socket?.destroy();
+  }
+}
+
+function dispatchLater(connection: Connection, attempt: Attempt, flight: UndiciFlight): void {
+  if (!flight.over) connection.dispatch(attempt, flight);
+}
