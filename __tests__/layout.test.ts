@@ -66,7 +66,7 @@ const HOMES: { dependency: string; files: string[]; types: boolean }[] = [
 const MOST_LINES = 300;
 const MOST_LINES_OF_A_FUNCTION = 60;
 /** The aim is 2,000. This is where it stands; it may only go down, or grow by a feature. */
-const MOST_LINES_OF_CODE = 4385;
+const MOST_LINES_OF_CODE = 4413;
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const SRC = join(ROOT, 'src');

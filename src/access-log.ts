@@ -14,9 +14,12 @@ export interface Notice {
   message: string;
 }
 
+/** One line a request, and notices. */
 export interface AccessLog {
-  /** Records the request, unless an app-wide `accessLog()` does already. */
-  record(req: IncomingMessage, res: ServerResponse): void;
+  /** A request has come. Answers whether its line is this log's: no app-wide `accessLog()` has it. */
+  begin(req: Request): boolean;
+  /** Its response is over, or its client has left. */
+  end(req: Request, res: Response): void;
   note(notice: Notice): void;
 }
 
@@ -36,10 +39,16 @@ export function accessLog(
   format: LogFormat = 'text',
   options: Omit<LogOptions, 'format'> = {},
 ): RequestHandler {
-  const { record } = createLog(resolveLog({ ...options, format }));
+  const log = createLog(resolveLog({ ...options, format }));
+  const logger = morgan<IncomingMessage, ServerResponse>(function lineAtEnd(_tokens, req, res) {
+    if (res.writableFinished || res.closed) log.end(req as Request, res as Response);
+    // morgan hears a reset from the socket, before the response's 'close' has told anybody.
+    else res.once('close', () => log.end(req as Request, res as Response));
+    return null;
+  });
   return function logAccess(req: Request, res: Response, next: NextFunction) {
-    record(req, res);
-    next();
+    if (log.begin(req)) logger(req, res, next);
+    else next();
   };
 }
 
@@ -65,36 +74,40 @@ export function createLog(options: LogOptions & { format: LogFormat }): AccessLo
       return otherwise;
     }
   }
-  const logger = morgan<IncomingMessage, ServerResponse>(
-    function lineAtEnd(tokens, req, res) {
-      if (res.writableFinished || res.closed) {
-        if (skip && tried('log.skip', () => atOnce(skip(req, res)), false)) return null;
-        return tried('a token of log', () => line(tokens, req, res), null);
-      }
-      // morgan hears a reset from the socket, before the response's 'close' has told anybody.
-      res.once('close', () => {
-        const late = lineAtEnd(tokens, req, res);
-        if (late != null) write(`${late}\n`);
-      });
-      return null;
-    },
-    { stream: { write } },
-  );
   function note(what: Notice): void {
     write(`${format === 'json' ? jsonNotice(what) : textNotice(what)}\n`);
   }
   return {
-    record(req, res) {
-      const marked = req as IncomingMessage & { [RECORDED]?: true };
-      if (marked[RECORDED]) return;
+    begin(req) {
+      const marked = req as Request & { [RECORDED]?: true };
+      if (marked[RECORDED]) return false;
       marked[RECORDED] = true;
-      logger(req, res, ignoreNext);
+      const { _startAt = process.hrtime(), _remoteAddress = addressOf(req) } = req as Timed;
+      Object.assign(req, { _startAt, _remoteAddress });
+      return true;
+    },
+    end(req, res) {
+      if (res.headersSent) markHead(res); // of a head that was not a backend's, it is near enough
+      if (skip && tried('log.skip', () => atOnce(skip(req, res)), false)) return;
+      const text = tried('a token of log', () => line(morgan as never, req, res), null);
+      if (text != null) write(`${text}\n`);
     },
     note,
   };
 }
 
-function ignoreNext(): void {}
+/** Where morgan's tokens look; set here, for its middleware costs more than all the rest of a line. */
+type Timed = { _startAt?: [number, number]; _remoteAddress?: string };
+
+/** The head is on its way: what `:response-time` ends with. */
+export function markHead(res: ServerResponse): void {
+  (res as Timed)._startAt ??= process.hrtime();
+}
+
+/** `req.ip`, which takes its time to tell of a client that claims nothing. */
+function addressOf(req: Request): string | undefined {
+  return req.headers['x-forwarded-for'] === undefined ? req.socket.remoteAddress : req.ip;
+}
 
 /**
  * One of ours, or what morgan would make of it: a name, or a format string.
@@ -132,7 +145,13 @@ export function registerTokens(): void {
 
 function hopsText(hops: readonly Hop[] | undefined): string {
   if (hops === undefined || hops.length === 0) return '-';
-  return hops.map((hop) => `${hop.backend}=${hop.outcome}/${hop.ms.toFixed(1)}ms`).join(',');
+  const [first] = hops;
+  if (hops.length === 1) return hopText(first!);
+  return hops.map(hopText).join(',');
+}
+
+function hopText({ backend, outcome, ms }: Hop): string {
+  return `${backend}=${outcome}/${ms.toFixed(1)}ms`;
 }
 
 /** nginx's 499 for a client that left; its own status where a response had begun. */
@@ -144,16 +163,10 @@ function statusOf(req: IncomingMessage, res: ServerResponse): number | null {
 
 const FORMATS: Partial<Record<string, Formatter>> = {
   text(tokens, req, res) {
-    return [
-      tokens['remote-addr']!(req, res) ?? '-',
-      tokens['request-id']!(req, res) ?? '-',
-      tokens.method!(req, res),
-      tokens.url!(req, res),
-      statusOf(req, res) ?? '-',
-      ...sizeAndTime(tokens, req, res),
-      'ms',
-      hopsText((req as Request).hops),
-    ].join(' ');
+    const client = `${tokens['remote-addr']!(req, res) ?? '-'} ${tokens['request-id']!(req, res) ?? '-'}`;
+    const request = `${tokens.method!(req, res)} ${tokens.url!(req, res)}`;
+    const response = `${statusOf(req, res) ?? '-'} ${sizeAndTime(tokens, req, res)} ms`;
+    return `${client} ${request} ${response} ${hopsText((req as Request).hops)}`;
   },
 
   json(tokens, req, res) {
@@ -177,15 +190,15 @@ const FORMATS: Partial<Record<string, Formatter>> = {
 };
 
 /** Of a tunnel there is no content length, and its head is not the end: its bytes, all its time. */
-function sizeAndTime(...[tokens, req, res]: Parameters<Formatter>): (string | number)[] {
+function sizeAndTime(...[tokens, req, res]: Parameters<Formatter>): string {
   const exchange = exchangeOf(req);
-  if (exchange?.status === 101) return [exchange.bytes, totalMs(req)];
+  if (exchange?.status === 101) return `${exchange.bytes} ${totalMs(req)}`;
   const size = tokens.res!(req, res, 'content-length') ?? '-';
-  return [size, tokens['response-time']!(req, res) ?? '-'];
+  return `${size} ${tokens['response-time']!(req, res) ?? '-'}`;
 }
 
 function totalMs(req: IncomingMessage): number {
-  const [seconds, nanoseconds] = process.hrtime((req as { _startAt?: [number, number] })._startAt);
+  const [seconds, nanoseconds] = process.hrtime((req as Timed)._startAt);
   return round(seconds * 1e3 + nanoseconds / 1e6);
 }
 

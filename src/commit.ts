@@ -1,4 +1,5 @@
 import type { Request, Response } from 'express';
+import { markHead } from './access-log.js';
 import type { Backend } from './backends.js';
 import type { Context } from './context.js';
 import { hookError } from './errors.js';
@@ -27,6 +28,7 @@ export function commitHead(
     if (res.headersSent) return false;
     hook = 'a listener of the response head'; // a middleware's
     writeHead(res, head, trace, options.preserveHeaderKeyCase === true);
+    markHead(res);
     return true;
   } catch (thrown) {
     throw hookError(hook, thrown);

@@ -35,6 +35,8 @@ export class Exchange {
   bytes = 0;
   /** The client left before its response was over. */
   clientGone = false;
+  /** Its line is the proxy's own to write. */
+  logged = false;
   /** Monotonic milliseconds. */
   readonly startedAt = performance.now();
 

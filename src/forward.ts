@@ -251,6 +251,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     this.#flight?.abort();
     attempt?.end();
     this.#finish();
+    if (exchange.logged) context.log!.end(this.req, res);
     if (context.events.listenerCount('done') > 0) tellDone(context.events, exchange, res, attempt);
   }
 
@@ -269,8 +270,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     if (this.#committedAt > 0) this.cut(); // before a hook can end it in good order
     const backend = this.#attempt?.backend ?? null;
     const error = sendable(context.transport.reportError(failure, req, res, backend));
-    error.requestId = exchange.id;
-    error.hops = exchange.hops;
+    Object.assign(error, { requestId: exchange.id, hops: exchange.hops });
     this.onBug(error);
     if (res.headersSent) return;
     // The rest of a body that has stopped coming would be waited for before the next request.

@@ -128,7 +128,8 @@ function requestHandler(context: Context, subscription: Subscription | null): Re
     context.hpm.route(req, res, next, (routeError, path) => {
       const { exchange, idError } = openExchange(context, req, res);
       function begin(): void {
-        if (res.headersSent) return; // answered by a middleware that has called next() all the same
+        // Answered by a middleware that has called next() all the same.
+        if (res.headersSent) return void logAtEnd(context.log, exchange, req, res);
         const closing = inFlight.closing ? noBackend('the proxy is closing', 0) : null;
         const early = subscription !== null && isMissedUpgrade(req) ? noBackend(MISSED, 0) : null;
         const error = closing ?? routeError ?? idError ?? early;
@@ -158,8 +159,12 @@ function openExchange({ trace, budget, log }: Context, req: Request, res: Respon
   const exchange = new Exchange(id, req.hops);
   recordExchange(req, exchange);
   budget?.deposit(exchange.startedAt);
-  log?.record(req, res);
+  if (log !== null) exchange.logged = log.begin(req);
   return { exchange, idError };
+}
+
+function logAtEnd(log: AccessLog | null, { logged }: Exchange, req: Request, res: Response): void {
+  if (logged) res.once('close', () => log?.end(req, res));
 }
 
 /** Each change of a breaker's state is an event, and a line in the log. */

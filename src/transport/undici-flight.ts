@@ -103,12 +103,12 @@ export class UndiciFlight implements Flight {
 
   /** undici: the response has come whole. */
   onComplete(trailers: readonly unknown[] | null): void {
-    const rawTrailers = texts((trailers ?? []) as readonly Buffer[]);
+    const rawTrailers = trailers?.length ? texts(trailers as readonly Buffer[]) : NONE;
     this.#dropped?.end();
     // Some of these its parser heeds: the next response would be none.
     this.carrier.release(rawTrailers.some((name) => HOP_BY_HOP.has(name.toLowerCase())));
     if (this.over) return;
-    this.#body!.end(rawTrailers, this.#connectionField());
+    this.#body!.end(rawTrailers, rawTrailers === NONE ? undefined : this.#connectionField());
     this.#settle({ kind: 'complete' });
   }
 
@@ -141,6 +141,8 @@ export class UndiciFlight implements Flight {
 }
 
 const isBodiless = (status: number): boolean => status === 204 || status === 304;
+
+const NONE: readonly string[] = [];
 
 /** Node's parser has the same bytes as text. */
 function texts(fields: readonly Buffer[]): string[] {
