@@ -6,7 +6,8 @@ import { WORKS } from './works.js';
 
 const USUAL_ROUNDS = 7;
 const USUAL_WORK = 'get';
-const USUAL_PEERS = Object.keys(PEERS).filter((name) => !PEERS[name]?.extra);
+const USUAL_PEERS = Object.keys(PEERS);
+const USUAL_BACKENDS = 2;
 
 const HELP = `npm run bench -- [options]
 
@@ -14,14 +15,15 @@ const HELP = `npm run bench -- [options]
   --connections N    default: 50, with bodies of 10 MB 8
   --rounds N         default: ${USUAL_ROUNDS}
   --seconds N        of a round; default: 3, with bodies of 10 MB 6
-  --peers NAME,...   ${Object.keys(PEERS).join(', ')};
-                     default: all but ${Object.keys(PEERS).filter((name) => PEERS[name]?.extra)}
+  --backends N       default: ${USUAL_BACKENDS}, to those that balance
+  --peers NAME,...   ${Object.keys(PEERS).join(', ')}; default: all
   --quick            one round of a second: whether all of it works, not how fast it is`;
 
 /**
  * @typedef {object} Plan
  * @property {import('./works.js').Work} work
  * @property {string[]} peers
+ * @property {number} backends
  * @property {number} connections
  * @property {number} rounds
  * @property {number} seconds of a round
@@ -53,6 +55,7 @@ function parse(args) {
     args,
     options: {
       work: { type: 'string', default: USUAL_WORK },
+      backends: { type: 'string' },
       connections: { type: 'string' },
       rounds: { type: 'string' },
       seconds: { type: 'string' },
@@ -75,16 +78,20 @@ function plan({ work: name, quick, peers, ...numbers }) {
   if (unknown !== undefined) throw new Error(`no such peer: ${unknown}`);
 
   const connections = count('connections', numbers.connections) ?? work.connections;
-  const isUsual = name === USUAL_WORK && connections === work.connections && peers === undefined;
+  const backends = count('backends', numbers.backends) ?? USUAL_BACKENDS;
+  const ofBackends = backends === USUAL_BACKENDS ? '' : `-${backends}-backends`;
+  const isUsual =
+    name === USUAL_WORK && connections === work.connections && peers === undefined && !ofBackends;
   return {
     work,
     peers: chosen,
+    backends,
     connections,
     rounds: count('rounds', numbers.rounds) ?? (quick ? 1 : USUAL_ROUNDS),
     seconds: count('seconds', numbers.seconds) ?? (quick ? 1 : work.seconds),
     warmUpSeconds: quick ? 1 : 3,
     quick,
-    results: isUsual ? 'results' : `results-${name}-${connections}`,
+    results: isUsual ? 'results' : `results-${name}-${connections}${ofBackends}`,
   };
 }
 

@@ -5,7 +5,7 @@
  * its backends.
  */
 import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
+import { openSync, writeSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { devNull } from 'node:os';
 import { readSettings, serveParent } from './processes.js';
@@ -15,8 +15,12 @@ import { ownUsage } from './usage.js';
 /** @typedef {import('express').RequestHandler} Handler */
 /** @typedef {{ target: string, targets: string[] }} Backends */
 
-/** Where all of them write their log lines. */
-const nowhere = createWriteStream(devNull);
+const sink = openSync(devNull, 'w');
+/** Where all of them write their log lines: at once, as to a standard output that is a file. */
+const nowhere = {
+  /** @param {string} line */
+  write: (line) => writeSync(sink, line) > 0,
+};
 /** express-http-proxy refuses bodies of more than 1 MB, unless it is told otherwise. */
 const BODY_LIMIT = '64mb';
 

@@ -18,7 +18,6 @@ import { hasProc, usageOf } from './usage.js';
  * @typedef {object} Peer
  * @property {string} label
  * @property {boolean} [balances] whether it takes several backends; the others get the first
- * @property {boolean} [extra] measured only when it is asked for by name
  * @property {(name: string, targets: string[], folder: string) => Promise<Proxy>} start throws what
  *   is missing
  */
@@ -27,12 +26,7 @@ import { hasProc, usageOf } from './usage.js';
 export const PEERS = {
   ours: { label: 'express-tiny-proxy', balances: true, start: onNode },
   'ours-no-log': { label: 'express-tiny-proxy, no log', balances: true, start: onNode },
-  'ours-http': {
-    label: 'express-tiny-proxy on node:http',
-    balances: true,
-    extra: true,
-    start: onNode,
-  },
+  'ours-http': { label: 'express-tiny-proxy on node:http', balances: true, start: onNode },
   hpm: { label: 'http-proxy-middleware', start: onNode },
   'hpm-morgan': { label: 'http-proxy-middleware + morgan', start: onNode },
   'express-http-proxy': { label: 'express-http-proxy', start: onNode },

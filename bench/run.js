@@ -47,10 +47,10 @@ await runBounded((START_SECONDS + limitSeconds) * 1000, async () => {
   process.once('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
   const backend = await startBackend();
   const { title, runLoad } = loadGenerator(plan.work, folder);
-  const { work, connections, rounds, seconds } = plan;
+  const { work, backends, connections, rounds, seconds } = plan;
   const setting = [
     `Node ${process.version}, ${availableParallelism()} cores, backend ${backend.title}, load by ${title}.`,
-    `${capital(work.title)}, connections: ${connections}, rounds: ${rounds} of ${seconds} s.`,
+    `${capital(work.title)}, backends: ${backends}, connections: ${connections}, rounds: ${rounds} of ${seconds} s.`,
   ];
   console.log(`${setting.join('\n')}\n`);
 
@@ -73,10 +73,10 @@ async function startBackend() {
   /** @type {number[]} */
   let ports;
   if (nginx === undefined) {
-    ({ ready: ports } = await startProcess('backend.js', { ports: [0, 0] }));
+    ({ ready: ports } = await startProcess('backend.js', { ports: Array(plan.backends).fill(0) }));
   } else {
     title = `nginx ${versionOf(nginx, ['-v'])}`;
-    ports = await startNginxBackend(nginx, folder, plan.work, 2);
+    ports = await startNginxBackend(nginx, folder, plan.work, plan.backends);
   }
   const targets = ports.map((port) => `http://127.0.0.1:${port}`);
   if (plan.work.oneDead) targets.push(REFUSING);
