@@ -288,4 +288,21 @@ describe('a listener that throws', () => {
       backends: [{ inFlight: 0, attempts: 3, breaker: 'closed' }],
     });
   });
+
+  it('keeps no other from hearing, and one of once() hears once', async () => {
+    const { url: target } = await startBackend(reply(200));
+    const { url, proxy } = await startProxyWith({ target });
+    const heard: string[] = [];
+    proxy.events.on('done', () => {
+      throw new Error('a listener');
+    });
+    proxy.events.once('done', () => heard.push('once'));
+    proxy.events.on('done', () => heard.push('on'));
+
+    for (let i = 0; i < 2; i += 1) await get(url);
+
+    await until(() => heard.length >= 3);
+    expect(heard).toEqual(['once', 'on', 'on']);
+    expect(proxy.events.listenerCount('done')).toBe(2);
+  });
 });

@@ -68,16 +68,21 @@ export interface TinyProxyEvents {
 
 export type ProxyEvents = EventEmitter<TinyProxyEvents>;
 
-/** Emits; a listener that throws cannot harm the request that it hears about. */
+/**
+ * Emits; a listener that throws can harm neither the request that it hears about nor the listeners
+ * behind it, as it would by `emit()`.
+ */
 export function tell<K extends keyof TinyProxyEvents>(
   events: ProxyEvents,
   event: K,
   told: TinyProxyEvents[K][0],
 ): void {
-  try {
-    (events as EventEmitter).emit(event, told);
-  } catch (thrown) {
-    warn('TINY_PROXY_LISTENER', `a listener of "${event}" threw: ${describe(thrown)}`);
+  for (const listener of (events as EventEmitter).rawListeners(event)) {
+    try {
+      Reflect.apply(listener, events, [told]);
+    } catch (thrown) {
+      warn('TINY_PROXY_LISTENER', `a listener of "${event}" threw: ${describe(thrown)}`);
+    }
   }
 }
 
