@@ -64,6 +64,15 @@ describe('director', () => {
     );
   });
 
+  it("leaves the client's wish for trailers as it was", async () => {
+    const backend = await startBackend(reply(200));
+    const { port } = await startProxyWith({ target: backend.url, director() {} });
+
+    await sendRaw(port, 'GET / HTTP/1.1\r\nHost: h\r\nTE: trailers\r\n\r\n');
+
+    expect(backend.received[0]?.headers.te).toBe('trailers');
+  });
+
   it('sees no hop-by-hop header of the client, and can bring none back', async () => {
     let seen: Outgoing['headers'] = {};
     const backend = await startRawBackend('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');

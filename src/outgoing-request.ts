@@ -96,11 +96,23 @@ export class OutgoingRequest {
       });
       atOnce(director(outgoing, req));
       path = outgoing.path;
-      headers = checkedHeaders(outgoing.headers, this.#headers['content-length']);
+      headers = this.#checked(outgoing.headers);
       checkPath(base, path);
     }
     if (upgrade !== undefined) Object.assign(headers, WEBSOCKET);
     return { req, res, backend, method: req.method, path, headers, body: this.#body, upgrade };
+  }
+
+  /**
+   * Headers as somebody else has left them; the framing and `te: trailers` are as they were.
+   *
+   * @throws {TypeError} for what is no header.
+   */
+  #checked(headers: HeaderMap): HeaderMap {
+    const { 'content-length': length, te } = this.#headers;
+    const checked = checkedHeaders(headers, length);
+    if (te !== undefined) checked.te = te;
+    return checked;
   }
 
   /** No further attempt will follow. */
