@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -137,9 +138,11 @@ function requestHandler(context: Context, subscription: Subscription | null): Re
       }
       // A pipelined request waits for its turn, as RFC 9112 9.3.2 allows: of a response that has no
       // socket yet, Node does not tell when its client leaves.
+      if (res.socket !== null) return begin();
+      // Bound: the event comes in the async context of the request before it.
+      const inTurn = AsyncResource.bind(begin);
       // A turn later: what Node has kept for the socket, a 100 say, goes out behind this event.
-      if (res.socket === null) res.once('socket', () => process.nextTick(begin));
-      else begin();
+      res.once('socket', () => process.nextTick(inTurn));
     });
   };
 }
