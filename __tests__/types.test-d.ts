@@ -1,6 +1,6 @@
 // Compiled, never run: what the public types promise, and what they refuse. `npm run types`.
 import type { EventEmitter } from 'node:events';
-import express, { type RequestHandler, type Router } from 'express';
+import express, { type Request, type RequestHandler, type Router } from 'express';
 import {
   accessLog,
   type BackendStatus,
@@ -103,9 +103,30 @@ holds<
 >();
 
 // Events are told with their payloads.
-type EventName = 'attempt' | 'retry' | 'break' | 'half-open' | 'reset' | 'give-up' | 'done';
+type RequestEventName = 'request' | 'attempt' | 'hop' | 'retry' | 'give-up' | 'done';
+type EventName = RequestEventName | 'break' | 'half-open' | 'reset';
 holds<Equal<keyof TinyProxyEvents, EventName>>();
-proxy.events.on('done', ({ requestId: id, backend, status, hops, noRetry }) => {
+proxy.events.on('request', ({ requestId: id, req }) => {
+  holds<Equal<typeof id, string>>();
+  holds<Equal<typeof req, Request>>();
+});
+proxy.events.on('attempt', (event) => {
+  holds<Equal<typeof event.req, Request>>();
+  holds<Equal<typeof event.url, string>>();
+  event.headers['x-attempt'] = String(event.attempt);
+  // @ts-expect-error: they are changed in their place
+  event.headers = {};
+});
+proxy.events.on('hop', ({ req, url, outcome, status, ms, failed }) => {
+  holds<Equal<typeof req, Request>>();
+  holds<Equal<typeof url, string>>();
+  holds<Equal<typeof outcome, number | string>>();
+  holds<Equal<typeof status, number | null>>();
+  holds<Equal<typeof ms, number>>();
+  holds<Equal<typeof failed, boolean>>();
+});
+proxy.events.on('done', ({ req, requestId: id, backend, status, hops, noRetry }) => {
+  holds<Equal<typeof req, Request>>();
   holds<Equal<typeof id, string>>();
   holds<Equal<typeof backend, string | null>>();
   holds<Equal<typeof status, number | null>>();

@@ -1,18 +1,25 @@
 import type { Backend } from './backends.js';
 import type { Ticket } from './breaker.js';
-import type { AttemptEvent } from './events.js';
+import { type AttemptEvent, type ProxyEvents, tellHop } from './events.js';
 import type { Exchange, Hop } from './exchange.js';
 
 /** The bookkeeping of one attempt: its hop, what it tells about its backend, and that only once. */
 export class AttemptRecord {
   hop: Hop | null = null;
+  /** Of the backend's head; null before it. */
+  status: number | null = null;
+  /** Of its backend. */
+  failed = false;
+  /** What is asked of the backend, its base path included. */
+  path = '';
   /** Its backend's breaker has heard all that it will hear of it. */
   #counted = false;
   over = false;
   readonly startedAt = performance.now();
 
   constructor(
-    private readonly exchange: Exchange,
+    private readonly events: ProxyEvents,
+    readonly exchange: Exchange,
     readonly number: number,
     readonly backend: Backend,
     private readonly ticket: Ticket,
@@ -20,6 +27,7 @@ export class AttemptRecord {
 
   /** What has come of it, and how long that took: later news change the one, not the other. */
   settle(outcome: number | string): Hop {
+    if (typeof outcome === 'number') this.status = outcome;
     if (this.hop !== null) this.hop.outcome = outcome;
     else {
       const ms = performance.now() - this.startedAt;
@@ -35,6 +43,10 @@ export class AttemptRecord {
     return { requestId: exchange.id, backend: backend.name, attempt: number };
   }
 
+  get url(): string {
+    return this.backend.url.origin + this.path;
+  }
+
   waitForClient(): void {
     this.backend.breaker?.waitForClient(this.ticket, performance.now());
   }
@@ -48,6 +60,7 @@ export class AttemptRecord {
   countFailure(why: string): void {
     if (this.#counted) return;
     this.#counted = true;
+    this.failed = true;
     this.backend.fail(this.ticket, why, performance.now());
   }
 
@@ -67,5 +80,8 @@ export class AttemptRecord {
     if (this.over) return;
     this.over = true;
     this.backend.leave(this.ticket);
+    // Its request was answered meanwhile by somebody else: a timeout middleware, say.
+    const hop = this.hop ?? this.settle('CUT');
+    if (this.events.listenerCount('hop') > 0) tellHop(this.events, this, hop);
   }
 }

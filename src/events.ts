@@ -1,7 +1,21 @@
 import type { EventEmitter } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import type { Request } from 'express';
 import { describe, warn } from './errors.js';
 import { type Exchange, type Hop, type NoRetryReason, sentStatus } from './exchange.js';
+import type { HeaderMap } from './headers.js';
+
+/**
+ * The request that an event is about: for what is to be told apart, or found again, by its identity
+ * (a request id may come twice). It is no own member: JSON and `structuredClone()` leave it out.
+ */
+export interface AboutRequest {
+  readonly req: Request;
+}
+
+export interface RequestEvent extends AboutRequest {
+  requestId: string;
+}
 
 /** About one attempt. */
 export interface AttemptEvent {
@@ -12,8 +26,31 @@ export interface AttemptEvent {
   attempt: number;
 }
 
+/** An attempt as it starts. No own members, as `req`: `url` and `headers`. */
+export interface AttemptStartEvent extends AttemptEvent, AboutRequest {
+  /** What is asked, with its query; `director` may change it yet. */
+  readonly url: string;
+  /**
+   * What is sent, names in lower case, before `director` has the last word. A listener may change
+   * it; framing and hop-by-hop fields stay as they are.
+   */
+  readonly headers: HeaderMap;
+}
+
 export interface FailureEvent extends AttemptEvent {
   outcome: number | string;
+}
+
+/** An attempt that is over. No own member, as `req`: `url`. */
+export interface HopEvent extends FailureEvent, AboutRequest {
+  /** Of the backend's head; null where there was none. */
+  status: number | null;
+  /** To that head, or to the failure. */
+  ms: number;
+  /** It counts as a failure of its backend. */
+  failed: boolean;
+  /** What was asked, with its query. */
+  readonly url: string;
 }
 
 export interface RetryEvent extends FailureEvent {
@@ -26,7 +63,7 @@ export interface GiveUpEvent extends FailureEvent {
   noRetry: NoRetryReason;
 }
 
-export interface DoneEvent {
+export interface DoneEvent extends AboutRequest {
   requestId: string;
   /** The last one that was tried. */
   backend: string | null;
@@ -50,8 +87,12 @@ export interface BreakEvent {
 
 /** What a proxy tells while it works. */
 export interface TinyProxyEvents {
+  /** A request begins. `done` will follow. */
+  request: [RequestEvent];
   /** An attempt starts. */
-  attempt: [AttemptEvent];
+  attempt: [AttemptStartEvent];
+  /** An attempt is over: it has failed, or its response has ended. */
+  hop: [HopEvent];
   /** An attempt has failed, and another one follows. */
   retry: [RetryEvent];
   /** The last attempt of a replayable request has failed. */
@@ -86,6 +127,113 @@ export function tell<K extends keyof TinyProxyEvents>(
   }
 }
 
+/**
+ * What is told. `req` and the like stand behind getters: they are no own members, so that JSON and
+ * `structuredClone()` leave them out. Classes, because `Object.defineProperty()` would cost 15 us an
+ * event (Node 20).
+ */
+class ToldRequest implements RequestEvent {
+  readonly requestId: string;
+  readonly #req: Request;
+
+  constructor({ id, req }: Exchange) {
+    this.requestId = id;
+    this.#req = req;
+  }
+
+  get req(): Request {
+    return this.#req;
+  }
+}
+
+/** What the events tell about an attempt. */
+interface Attempted {
+  readonly exchange: Exchange;
+  readonly backend: { readonly name: string };
+  readonly number: number;
+  readonly url: string;
+  readonly status: number | null;
+  readonly failed: boolean;
+}
+
+class ToldAttempt extends ToldRequest {
+  readonly backend: string;
+  readonly attempt: number;
+  readonly #url: string;
+
+  constructor({ exchange, backend, number, url }: Attempted) {
+    super(exchange);
+    this.backend = backend.name;
+    this.attempt = number;
+    this.#url = url;
+  }
+
+  get url(): string {
+    return this.#url;
+  }
+}
+
+class ToldStart extends ToldAttempt implements AttemptStartEvent {
+  readonly #headers: HeaderMap;
+
+  constructor(attempt: Attempted, headers: HeaderMap) {
+    super(attempt);
+    this.#headers = headers;
+  }
+
+  get headers(): HeaderMap {
+    return this.#headers;
+  }
+}
+
+class ToldHop extends ToldAttempt implements HopEvent {
+  readonly outcome: number | string;
+  readonly status: number | null;
+  readonly ms: number;
+  readonly failed: boolean;
+
+  constructor(attempt: Attempted, { outcome, ms }: Hop) {
+    super(attempt);
+    this.outcome = outcome;
+    this.status = attempt.status;
+    this.ms = ms;
+    this.failed = attempt.failed;
+  }
+}
+
+class ToldDone extends ToldRequest implements DoneEvent {
+  readonly backend: string | null;
+  readonly attempt: number;
+  readonly status: number | null;
+  readonly ms: number;
+  readonly bytes: number;
+  readonly hops: readonly Hop[];
+  readonly noRetry: NoRetryReason | null;
+
+  constructor(exchange: Exchange, res: ServerResponse, last: AttemptEvent | undefined) {
+    super(exchange);
+    this.backend = last?.backend ?? null;
+    this.attempt = last?.attempt ?? 0;
+    this.status = sentStatus(exchange, res);
+    this.ms = performance.now() - exchange.startedAt;
+    this.bytes = exchange.bytes;
+    this.hops = exchange.hops;
+    this.noRetry = exchange.noRetry;
+  }
+}
+
+export function tellRequest(events: ProxyEvents, exchange: Exchange): void {
+  tell(events, 'request', new ToldRequest(exchange));
+}
+
+export function tellAttempt(events: ProxyEvents, attempt: Attempted, headers: HeaderMap): void {
+  tell(events, 'attempt', new ToldStart(attempt, headers));
+}
+
+export function tellHop(events: ProxyEvents, attempt: Attempted, hop: Hop): void {
+  tell(events, 'hop', new ToldHop(attempt, hop));
+}
+
 /** A request is over; `last` is the attempt that was its last. */
 export function tellDone(
   events: ProxyEvents,
@@ -93,11 +241,5 @@ export function tellDone(
   res: ServerResponse,
   last: { readonly about: AttemptEvent } | null,
 ): void {
-  const { id, hops, bytes, noRetry, startedAt } = exchange;
-  const { backend = null, attempt = 0 } = last?.about ?? {};
-  tell(events, 'done', {
-    ...{ requestId: id, backend, attempt, bytes, hops, noRetry },
-    status: sentStatus(exchange, res),
-    ms: performance.now() - startedAt,
-  });
+  tell(events, 'done', new ToldDone(exchange, res, last?.about));
 }

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Request } from 'express';
 
 /** The record of one attempt. */
 export interface Hop {
@@ -41,6 +42,7 @@ export class Exchange {
   readonly startedAt = performance.now();
 
   constructor(
+    readonly req: Request,
     readonly id: string,
     readonly hops: Hop[],
   ) {}
@@ -52,8 +54,8 @@ const EXCHANGE = Symbol('express-tiny-proxy exchange');
 
 type Recorded = IncomingMessage & { [EXCHANGE]?: Exchange };
 
-export function recordExchange(req: IncomingMessage, exchange: Exchange): void {
-  (req as Recorded)[EXCHANGE] = exchange;
+export function recordExchange(exchange: Exchange): void {
+  (exchange.req as Recorded)[EXCHANGE] = exchange;
 }
 
 /** The exchange of this request, when a proxy has taken it. */

@@ -15,7 +15,7 @@ import {
   ProxyError,
   sendable,
 } from './errors.js';
-import { tell, tellDone } from './events.js';
+import { tellDone } from './events.js';
 import type { Exchange } from './exchange.js';
 import { OutgoingRequest } from './outgoing-request.js';
 import type { BodyListener } from './replay-body.js';
@@ -82,12 +82,11 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
 
   send(backend: Backend, ticket: Ticket): void {
     const { options, transport, events } = this.context;
-    const attempt = new AttemptRecord(this.exchange, ++this.attempts, backend, ticket);
+    const attempt = new AttemptRecord(events, this.exchange, ++this.attempts, backend, ticket);
     this.#attempt = attempt;
-    if (events.listenerCount('attempt') > 0) tell(events, 'attempt', attempt.about);
     this.deadlines.startAttempt(options.attemptTimeout, attempt.startedAt);
     try {
-      const sent = this.#outgoing!.attempt(backend, attempt.number, this.res);
+      const sent = this.#outgoing!.attempt(attempt, this.res);
       const flight = transport.send(sent, this);
       if (!attempt.over) this.#flight = flight;
     } catch (thrown) {

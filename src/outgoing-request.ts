@@ -1,7 +1,8 @@
 import type { Request, Response } from 'express';
-import type { Backend } from './backends.js';
+import type { AttemptRecord } from './attempt-record.js';
 import type { Context } from './context.js';
-import { atOnce, hookError, ProxyError } from './errors.js';
+import { atOnce, describe, hookError, ProxyError, warn } from './errors.js';
+import { tellAttempt } from './events.js';
 import {
   checkedHeaders,
   type Framing,
@@ -82,14 +83,18 @@ export class OutgoingRequest {
   }
 
   /** @throws what the user's director throws, or a ProxyError about the path that it chose. */
-  attempt(backend: Backend, number: number, res: Response): Attempt {
+  attempt(record: AttemptRecord, res: Response): Attempt {
     const { changeOrigin, director, ignorePath } = this.context.options;
     const { req, upgrade } = this;
+    const { backend, number } = record;
     const base = backend.base;
     let path = ignorePath ? base.path + base.search : joinPath(base, this.path);
     let headers = { ...this.#headers };
     if (changeOrigin) headers.host = backend.url.host;
     if (number > 1) headers['x-request-attempt'] = String(number);
+    record.path = path;
+    if (this.context.events.listenerCount('attempt') > 0)
+      headers = this.#tellAttempt(record, headers);
     if (director !== undefined) {
       const outgoing = Object.defineProperty({ backend: backend.name, path, headers }, 'backend', {
         writable: false,
@@ -98,9 +103,23 @@ export class OutgoingRequest {
       path = outgoing.path;
       headers = this.#checked(outgoing.headers);
       checkPath(base, path);
+      record.path = path;
     }
     if (upgrade !== undefined) Object.assign(headers, WEBSOCKET);
     return { req, res, backend, method: req.method, path, headers, body: this.#body, upgrade };
+  }
+
+  /** A listener may write headers. It cannot harm the request: what cannot be sent is as it was. */
+  #tellAttempt(record: AttemptRecord, headers: HeaderMap): HeaderMap {
+    const offered = { ...headers };
+    tellAttempt(this.context.events, record, offered);
+    try {
+      return this.#checked(offered);
+    } catch (thrown) {
+      const what = 'a listener of "attempt" has written headers that cannot be sent';
+      warn('TINY_PROXY_LISTENER', `${what}: ${describe(thrown)}`);
+      return headers;
+    }
   }
 
   /**

@@ -2,12 +2,18 @@ import { AsyncResource } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
+import express, {
+  type NextFunction,
+  type Request,
+  type RequestHandler,
+  type Response,
+  type Router,
+} from 'express';
 import { type AccessLog, createLog, registerTokens } from './access-log.js';
 import { BackendPool, type BackendStatus, type OnBreakerChange } from './backends.js';
 import type { Context } from './context.js';
 import { hookError, noBackend, type ProxyError } from './errors.js';
-import { type ProxyEvents, type TinyProxyEvents, tell } from './events.js';
+import { type ProxyEvents, type TinyProxyEvents, tell, tellRequest } from './events.js';
 import { Exchange, recordExchange } from './exchange.js';
 import { Forward } from './forward.js';
 import { createHpm } from './hpm.js';
@@ -73,7 +79,7 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
     refuse(error, req, res) {
       const [request, response] = [req as Request, res as Response];
       const { exchange } = openExchange(context, request, response);
-      new Forward(context, request, response, () => {}, exchange).begin(error, '/');
+      forward(context, response, () => {}, exchange).begin(error, '/');
     },
   });
   const subscription = ws === false ? null : new Subscription(upgrade);
@@ -134,7 +140,7 @@ function requestHandler(context: Context, subscription: Subscription | null): Re
         const closing = inFlight.closing ? noBackend('the proxy is closing', 0) : null;
         const early = subscription !== null && isMissedUpgrade(req) ? noBackend(MISSED, 0) : null;
         const error = closing ?? routeError ?? idError ?? early;
-        new Forward(context, req, res, next, exchange).begin(error, path);
+        forward(context, res, next, exchange).begin(error, path);
       }
       // A pipelined request waits for its turn, as RFC 9112 9.3.2 allows: of a response that has no
       // socket yet, Node does not tell when its client leaves.
@@ -159,8 +165,8 @@ function openExchange({ trace, budget, log }: Context, req: Request, res: Respon
     idError = hookError('trace.generate', thrown);
   }
   req.hops ??= [];
-  const exchange = new Exchange(id, req.hops);
-  recordExchange(req, exchange);
+  const exchange = new Exchange(req, id, req.hops);
+  recordExchange(exchange);
   budget?.deposit(exchange.startedAt);
   if (log !== null) exchange.logged = log.begin(req);
   return { exchange, idError };
@@ -168,6 +174,13 @@ function openExchange({ trace, budget, log }: Context, req: Request, res: Respon
 
 function logAtEnd(log: AccessLog | null, { logged }: Exchange, req: Request, res: Response): void {
   if (logged) res.once('close', () => log?.end(req, res));
+}
+
+/** What is told to have begun will be told to be done. */
+function forward(context: Context, res: Response, next: NextFunction, exchange: Exchange): Forward {
+  const begun = new Forward(context, exchange.req, res, next, exchange);
+  if (context.events.listenerCount('request') > 0) tellRequest(context.events, exchange);
+  return begun;
 }
 
 /** Each change of a breaker's state is an event, and a line in the log. */
