@@ -27,6 +27,7 @@ export default {
   moduleNameMapper: {
     '^express$': express,
     '^express-tiny-proxy$': '<rootDir>/src/index.ts',
+    '^express-tiny-proxy/([\\w-]+)$': '<rootDir>/src/$1/index.ts',
     // TypeScript sources import each other as './x.js'; a file that is there under that name wins.
     '^(\\.{1,2}/.*)\\.js$': ['$1.js', '$1.ts'],
   },
