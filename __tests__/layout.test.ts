@@ -67,7 +67,10 @@ const HOMES: { dependency: string; files: string[]; types: boolean }[] = [
  * What is built on the core, by its public face alone, and may be left out: a folder, an entry of
  * the package's `exports`, and optional packages that nothing else imports.
  */
-const PARTS = [{ part: 'metrics', packages: ['prom-client'] }];
+const PARTS = [
+  { part: 'metrics', packages: ['prom-client'] },
+  { part: 'traces', packages: ['@opentelemetry/api'] },
+];
 
 const MOST_LINES = 300;
 const MOST_LINES_OF_A_FUNCTION = 60;

@@ -43,8 +43,9 @@ export class AttemptRecord {
     return { requestId: exchange.id, backend: backend.name, attempt: number };
   }
 
+  /** RFC 9110 7.1: what `OPTIONS *` is about has no path. */
   get url(): string {
-    return this.backend.url.origin + this.path;
+    return this.backend.url.origin + (this.path === '*' ? '' : this.path);
   }
 
   waitForClient(): void {

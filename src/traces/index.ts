@@ -1,0 +1,1 @@
+export { type TracesOptions, traceRequests } from './trace-requests.js';
