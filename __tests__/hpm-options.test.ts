@@ -270,3 +270,18 @@ describe('logger', () => {
     expect(heard[1]).toContain('ECONNREFUSED');
   });
 });
+
+describe('a handler that is added to the proxy, which is a router', () => {
+  it('gets what the pathFilter leaves out, and only that', async () => {
+    const backend = await startBackend(reply(200, 'backend'));
+    const proxy = quietProxy({ target: backend.url, pathFilter: '/mine' });
+    const { url } = await startProxy((app) => app.use('/api', proxy));
+    expect((await get(`${url}/api/other/7`)).status).toBe(404);
+
+    proxy.get('/other/:id', (req, res) => void res.send(`${req.baseUrl} ${req.params.id}`));
+
+    expect((await get(`${url}/api/other/7`)).text).toBe('/api 7');
+    expect((await get(`${url}/api/mine`)).text).toBe('backend');
+    expect((await get(`${url}/api/nobodys`)).status).toBe(404);
+  });
+});
