@@ -40,6 +40,7 @@ const ORDER = [
   'retry.ts',
   'retry-budget.ts',
   'backends.ts',
+  'transport/connection-limit.ts',
   'breaker.ts',
   'request-target.ts',
   'parsed-body.ts',
@@ -75,7 +76,7 @@ const PARTS = [
 const MOST_LINES = 300;
 const MOST_LINES_OF_A_FUNCTION = 60;
 /** The aim is 2,000. This is where it stands; it may only go down, or grow by a feature. */
-const MOST_LINES_OF_CODE = 4573;
+const MOST_LINES_OF_CODE = 4765;
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const SRC = join(ROOT, 'src');

@@ -3,6 +3,7 @@ import { Breaker, type BreakerChange, type BreakerState, type Ticket } from './b
 import { atOnce, hookError, ProxyError } from './errors.js';
 import type { BalanceFunction, Candidate, ResolvedOptions } from './options.js';
 import type { BasePath } from './request-target.js';
+import { ConnectionLimit } from './transport/connection-limit.js';
 
 export interface BackendStatus {
   url: string;
@@ -33,6 +34,8 @@ export class Backend {
   readonly weight: number;
   readonly base: BasePath;
   readonly breaker: Breaker | null;
+  /** `maxConnections` */
+  readonly limit: ConnectionLimit | null;
   inFlight = 0;
   attempts = 0;
   failures = 0;
@@ -58,7 +61,8 @@ export class Backend {
     this.weight = target.weight;
     const [path, search] = options.prependPath === false ? ['/', ''] : [url.pathname, url.search];
     this.base = { path, stem: path.replace(/\/$/, ''), search };
-    const { breaker } = options;
+    const { breaker, maxConnections: most, queueTimeout } = options;
+    this.limit = most === undefined ? null : new ConnectionLimit(most, queueTimeout);
     this.breaker = !breaker
       ? null
       : new Breaker(breaker.failures, breaker.cooldown, (change) => onChange(this, change));
@@ -88,6 +92,7 @@ export class Backend {
     this.failures++;
     this.lastError = error;
     this.breaker?.failure(ticket, now);
+    if (this.limit !== null && this.breaker?.stateAt(now) === 'open') this.limit.sendAway();
   }
 
   /** ISO time of the next probe while open. */
@@ -130,17 +135,22 @@ type Balance = (candidates: readonly Backend[], req: Request) => Backend;
 export class BackendPool {
   readonly all: readonly Backend[];
   readonly #balance: Balance;
+  readonly #limited: boolean;
 
   constructor(options: ResolvedOptions, onChange: OnBreakerChange) {
     this.all = options.targets.map((target) => new Backend(target, options, onChange));
     this.#balance = compileBalance(options.balance);
+    this.#limited = options.maxConnections !== undefined;
   }
 
-  /** The backends that may be tried now, `tried` ones left out. */
+  /** The backends that may be tried now, `tried` ones left out; full ones too, unless all are. */
   candidates(now: number, leftOut?: ReadonlySet<Backend>): Backend[] {
-    return this.all.filter(
+    const available = this.all.filter(
       (backend) => backend.available(now) && (leftOut === undefined || !leftOut.has(backend)),
     );
+    if (!this.#limited) return available;
+    const free = available.filter(({ limit }) => limit?.full === false);
+    return free.length > 0 ? free : available;
   }
 
   /** @throws {ProxyError} `BALANCE_FAILED` */
@@ -168,6 +178,7 @@ export class BackendPool {
       throw new TypeError(`drain: "${text}" is no backend of this proxy; they are ${known}`);
     }
     backend.drains++;
+    backend.limit?.sendAway();
     let inForce = true;
     return function undrain() {
       if (inForce) backend.drains--;

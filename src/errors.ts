@@ -10,7 +10,7 @@ const STATUS_OF = {
   BALANCE_FAILED: 500, // a balance function threw, or answered none of its candidates
   HOOK_FAILED: 500, // any other hook of the user threw
   BAD_GATEWAY: 502, // refused, reset, DNS, TLS, invalid response
-  NO_BACKEND: 503, // every backend is open or drained, or the proxy is closing
+  NO_BACKEND: 503, // every backend is open, drained or full, or the proxy is closing
   GATEWAY_TIMEOUT: 504, // attempt or request timeout
   LOOP: 508, // `via`: the request has been here before
 } as const;

@@ -5,16 +5,7 @@ import type { Ticket } from './breaker.js';
 import { commitHead } from './commit.js';
 import type { Context } from './context.js';
 import { Deadlines, type Expired } from './deadlines.js';
-import {
-  atOnce,
-  BUGS,
-  gatewayError,
-  hookError,
-  noBackend,
-  ownError,
-  ProxyError,
-  sendable,
-} from './errors.js';
+import { atOnce, BUGS, hookError, noBackend, ownError, ProxyError, sendable } from './errors.js';
 import { tellDone } from './events.js';
 import type { Exchange } from './exchange.js';
 import { OutgoingRequest } from './outgoing-request.js';
@@ -183,24 +174,23 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
       this.deadlines.stop();
       return void this.#drop(attempt);
     }
-    const { code, error, connected, stale } = outcome;
+    const { code, error, connected, stale, queued } = outcome;
     const own = ownError(error, code);
     if (own !== null) {
       attempt.settle(own.code);
       return void this.#endWith(attempt, own);
     }
     if (stale) this.context.transport.dropIdle(attempt.backend);
-    this.#failAttempt(attempt, code, error, { unsent: !connected, stale });
+    this.#failAttempt(attempt, code, error, { unsent: !connected, stale, queued });
   }
 
   /** An attempt that has broken: before its head it may be tried again, after it, it is cut. */
   #failAttempt(attempt: AttemptRecord, code: string, error: Error, failure: Failure): void {
     attempt.settle(code);
-    if (!failure.stale) attempt.countFailure(code);
+    if (!failure.stale && !failure.queued) attempt.countFailure(code);
     this.#drop(attempt); // before the next is chosen: a probe that tells nothing is vacant again
     if (this.#retry(attempt, failure)) return;
-    const late = code === 'ETIMEDOUT' || this.exchange.noRetry === 'deadline';
-    this.#endWith(attempt, gatewayError(late, `${attempt.backend.name}: ${code}`, error));
+    this.#endWith(attempt, this.#loop.errorOf(attempt, failure, error));
   }
 
   /** Answers whether all is said: another attempt is on its way, or the choice of one has failed. */
@@ -225,6 +215,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
       return this.fail(new ProxyError('GATEWAY_TIMEOUT', { message: 'request timeout' }));
     }
     const clientsTurn = expired === 'client-idle' || this.#outgoing!.waitingForClient;
+    if (this.#flight?.leaveQueue?.()) return;
     const unsent = this.#flight?.connected === false;
     this.#flight?.abort();
     if (clientsTurn) {

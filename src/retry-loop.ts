@@ -4,7 +4,7 @@ import type { Backend } from './backends.js';
 import type { Ticket } from './breaker.js';
 import type { Context } from './context.js';
 import type { Deadlines } from './deadlines.js';
-import { hookError, ProxyError } from './errors.js';
+import { gatewayError, hookError, noBackend, ProxyError } from './errors.js';
 import { tell } from './events.js';
 import type { Exchange, NoRetryReason } from './exchange.js';
 import type { OutgoingRequest } from './outgoing-request.js';
@@ -78,6 +78,17 @@ export class RetryLoop {
     if (!this.outgoing.replayable) return;
     const { outcome } = attempt.hop!;
     tell(this.context.events, 'give-up', { ...attempt.about, outcome, noRetry });
+  }
+
+  /** What the client gets where the last attempt has broken. */
+  errorOf({ backend, hop }: AttemptRecord, { queued }: Failure, cause: Error): ProxyError {
+    if (queued) {
+      const waitMs = this.context.pool.waitMs(performance.now());
+      return noBackend('no backend has a free connection', waitMs);
+    }
+    const { outcome } = hop!;
+    const late = outcome === 'ETIMEDOUT' || this.request.exchange.noRetry === 'deadline';
+    return gatewayError(late, `${backend.name}: ${outcome}`, cause);
   }
 
   stop(): void {

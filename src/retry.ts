@@ -26,12 +26,18 @@ import type { RetryBudget } from './retry-budget.js';
  * A kept-alive connection that was reset as it was used again, before any byte of a response, is a
  * race that nobody lost (RFC 9112 9.3.1); it costs no place in the budget, but it is no proof that
  * nothing was received.
+ *
+ * Nor is a backend at fault whose `maxConnections` are all in use (`queued`): the bound is our own, and
+ * nothing was sent. Whatever its method, `retry` and the budget say, the request goes to the next
+ * backend that it has not tried.
  */
 export interface Failure {
   /** The connection never stood. */
   readonly unsent: boolean;
   /** A pooled connection that was reset before any byte of a response. */
   readonly stale: boolean;
+  /** It has waited in vain for a connection. */
+  readonly queued?: boolean | undefined;
 }
 
 /** Of an attempt whose connection stood. */
@@ -75,7 +81,8 @@ export class Retries {
       handleWhenResult((verdict) => verdict === 'again'),
       // It counts retries, and is entered with the second attempt. Its own wait is none: it could
       // not be called off when the client leaves.
-      { maxAttempts: Math.max(0, (options?.attempts ?? 1) - 2) },
+      // No more than these: plan() decides, and passes over each full backend once.
+      { maxAttempts: (options?.attempts ?? 1) + pool.all.length },
     );
     this.#backoff = new ExponentialBackoff({
       generator: fullJitterGenerator,
@@ -99,6 +106,7 @@ export class Retries {
   plan(failed: RetryCase): RetryPlan | NoRetryReason {
     const { options } = this;
     const { failure, now } = failed;
+    if (failure.queued) return this.#planElsewhere(failed);
     if (options === null) return 'off';
     const resendable = failure.unsent && (options.unsent || failed.upgrade);
     if (!failed.replayable && !resendable) return 'method';
@@ -114,6 +122,15 @@ export class Retries {
     if (!failure.stale && this.budget?.withdraw(now) === false) return 'budget';
     this.count++;
     if (backend === null) return { delayMs, backend };
+    return { delayMs: 0, backend, ticket: backend.enter() };
+  }
+
+  #planElsewhere({ req, trail, requestLeftMs, now }: RetryCase): RetryPlan | NoRetryReason {
+    const untried = this.pool.candidates(now, trail.tried);
+    if (untried.length === 0) return 'no-backend';
+    if (requestLeftMs <= 0) return 'deadline';
+    const backend = this.pool.choose(untried, req);
+    this.count++;
     return { delayMs: 0, backend, ticket: backend.enter() };
   }
 }

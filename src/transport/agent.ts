@@ -1,6 +1,7 @@
 import { type ClientRequest, Agent as HttpAgent, type IncomingHttpHeaders } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { Socket } from 'node:net';
+import type { ConnectionLimit, IdleConnections } from './connection-limit.js';
 
 /**
  * One pool of kept-alive connections per backend: Node's agent, with care for idle sockets.
@@ -9,7 +10,7 @@ import type { Socket } from 'node:net';
  * taken for that one's response (CVE-2026-105481). Such a socket is destroyed, and before one is
  * used again the event loop turns, so that a byte which has arrived is seen.
  */
-export interface IdlePool {
+export interface IdlePool extends IdleConnections {
   readonly agent: HttpAgent;
   /** Closes the idle connections; those in use go on. */
   dropIdle(): void;
@@ -28,12 +29,11 @@ interface Agent extends HttpAgent {
 
 type PooledSocket = Socket & { _httpMessage?: { res?: { headers: IncomingHttpHeaders } } };
 
-export function createPool(protocol: string): IdlePool {
+export function createPool(protocol: string, limit: ConnectionLimit | null): IdlePool {
   const options = { keepAlive: true, maxFreeSockets: 256 };
   const agent = (protocol === 'https:' ? new HttpsAgent(options) : new HttpAgent(options)) as Agent;
   const idle = new Set<Socket>();
   const watched = new WeakSet<Socket>();
-  const addRequest = agent.addRequest.bind(agent);
   const reuseSocket = agent.reuseSocket.bind(agent);
 
   /** Its time is up, or it has a byte that answers no request. */
@@ -44,15 +44,7 @@ export function createPool(protocol: string): IdlePool {
     idle.delete(this);
   }
 
-  agent.addRequest = function addRequestAfterTurn(req, requestOptions) {
-    if (idle.size === 0) return addRequest(req, requestOptions);
-    const add = (): void => {
-      if (!req.destroyed) addRequest(req, requestOptions);
-    };
-    // Two: the first still belongs to the turn whose events were collected before now.
-    setImmediate(setImmediate, add);
-  };
-
+  waitTurns(agent, idle);
   agent.keepSocketAlive = function keepSocketAlive(kept) {
     const socket = kept as PooledSocket;
     const idleMs = idleTimeoutMs(socket._httpMessage?.res?.headers['keep-alive']);
@@ -73,11 +65,45 @@ export function createPool(protocol: string): IdlePool {
     reuseSocket(socket, req);
   };
 
-  return {
+  const pool: IdlePool = {
     agent,
+    get idleCount() {
+      return idle.size;
+    },
+    closeOldest() {
+      for (const socket of idle) {
+        idle.delete(socket);
+        return void socket.destroy();
+      }
+    },
     dropIdle() {
       for (const socket of idle) socket.destroy();
     },
+  };
+  if (limit !== null) keepWithin(limit, pool);
+  return pool;
+}
+
+/** A socket that is idle is used again two turns of the event loop later. */
+function waitTurns(agent: Agent, idle: ReadonlySet<Socket>): void {
+  const addRequest = agent.addRequest.bind(agent);
+  agent.addRequest = function addRequestAfterTurns(req, requestOptions) {
+    if (idle.size === 0) return addRequest(req, requestOptions);
+    const add = (): void => {
+      if (!req.destroyed) addRequest(req, requestOptions);
+    };
+    // Two: the first still belongs to the turn whose events were collected before now.
+    setImmediate(setImmediate, add);
+  };
+}
+
+function keepWithin(limit: ConnectionLimit, pool: IdlePool): void {
+  const { agent } = pool;
+  limit.pools.push(pool);
+  const createConnection = agent.createConnection.bind(agent);
+  agent.createConnection = (...args) => {
+    limit.makeRoom();
+    return createConnection(...args);
   };
 }
 

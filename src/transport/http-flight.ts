@@ -36,6 +36,7 @@ export class HttpFlight implements Flight {
   connected = false;
   #bytesBefore = 0;
   #over = false;
+  #left = false;
 
   constructor(
     readonly attempt: Attempt,
@@ -49,7 +50,9 @@ export class HttpFlight implements Flight {
   }
 
   on(event: string, listener: () => void): void {
-    if (event === 'close') this.#onAbort.push(listener);
+    if (event !== 'close') return;
+    if (this.#over) listener();
+    else this.#onAbort.push(listener);
   }
 
   /** httpxy asks for the body as soon as there is a socket, which may not stand yet. */
@@ -68,7 +71,7 @@ export class HttpFlight implements Flight {
       return this.#tunnel.hangUp();
     }
     for (const listener of this.#onAbort) listener();
-    this.#clientRequest?.destroy();
+    this.#hangUp();
   }
 
   /** Runs the user's listeners, with the real request and response. */
@@ -90,6 +93,7 @@ export class HttpFlight implements Flight {
     this.#clientRequest = clientRequest;
     this.#sender = new Sender(clientRequest, this.attempt);
     if (this.#over) return void clientRequest.destroy();
+    if (this.attempt.backend.limit !== null) clientRequest.on('close', () => this.#onClose());
     if (!this.#runRequestHooks(clientRequest, options)) return;
     try {
       if (this.attempt.body instanceof ReplayBody) checkUnread(this.attempt.req); // since the hooks
@@ -236,6 +240,7 @@ export class HttpFlight implements Flight {
       else this.fail(error);
     });
     this.#tunnel = tunnel;
+    socket.on('close', () => this.#leave());
     this.tell('open', socket);
   }
 
@@ -244,6 +249,7 @@ export class HttpFlight implements Flight {
     if (this.#over || this.#clientResponse?.complete === true) return false;
     const code = (error as NodeJS.ErrnoException).code ?? 'EPROTO';
     const socket = this.#clientRequest?.socket;
+    if (this.#tunnel === undefined) this.#hangUp(); // first: the next attempt may want its place
     this.#settle({
       kind: 'failed',
       code,
@@ -261,6 +267,23 @@ export class HttpFlight implements Flight {
     this.#over = true;
     this.#end();
     this.events.onEnd(outcome);
+  }
+
+  /** Its request is over: the connection is closed, free, or a tunnel's. */
+  #onClose(): void {
+    if (this.#tunnel === undefined) this.#leave();
+  }
+
+  #hangUp(): void {
+    this.#clientRequest?.destroy();
+    this.#leave();
+  }
+
+  /** Gives back its place among `maxConnections`, once. */
+  #leave(): void {
+    if (this.#left) return;
+    this.#left = true;
+    this.attempt.backend.limit?.release();
   }
 
   #end(): void {

@@ -6,7 +6,7 @@ import type { ResolvedOptions } from '../options.js';
 import { createPool, type IdlePool } from './agent.js';
 import { hostOf, tlsOptions } from './dial.js';
 import { HttpFlight } from './http-flight.js';
-import type { Transport } from './transport.js';
+import type { Attempt, AttemptEvents, Transport } from './transport.js';
 
 /**
  * http-proxy-middleware on node:http. httpxy makes the request from an attempt's stand-ins of `req`
@@ -18,34 +18,42 @@ export function httpTransport(
   all: readonly Backend[],
 ): Transport {
   const pools = new Map<Backend, IdlePool>();
-  const callOptions = new Map<Backend, Record<string, unknown>>();
-  for (const backend of all) {
-    if (options.agent === undefined) pools.set(backend, createPool(backend.url.protocol));
-    callOptions.set(backend, {
-      target: targetOf(backend),
-      agent: options.agent ?? pools.get(backend)?.agent,
-      secure: options.secure,
-      localAddress: options.localAddress,
-    });
-  }
+  if (options.agent === undefined)
+    for (const each of all) pools.set(each, createPool(each.url.protocol, each.limit));
+  const { localAddress, secure } = options;
+  const callOptions = new Map(
+    all.map((backend) => {
+      const agent = options.agent ?? pools.get(backend)?.agent;
+      return [backend, { target: targetOf(backend), agent, secure, localAddress }];
+    }),
+  );
   const { server } = hpm;
   server.options.prependPath = false; // the path is whole already; a call's own value is not heard
   const report = sortEvents(server);
 
+  function sendNow(attempt: Attempt, events: AttemptEvents): HttpFlight {
+    const flight = new HttpFlight(attempt, events, options, server);
+    const { backend, method, upgrade } = attempt;
+    // httpxy writes into the ssl object that it is given, and would add a length to a DELETE
+    // whose method it saw on the request.
+    const ssl = tlsOptions(backend, options);
+    const call = { ...callOptions.get(backend), ssl, method, buffer: flight };
+    // A tunnel keeps its connection: one of the pool's would be missed there, and may be stale.
+    if (upgrade !== undefined && !options.agent) {
+      Object.assign(call, { agent: false });
+      backend.limit?.makeRoom();
+    }
+    const standIn = flight as never;
+    hpm.web(standIn, standIn, call as never).catch((error: Error) => flight.fail(error));
+    return flight;
+  }
+
   return {
     name: 'http',
     send(attempt, events) {
-      const flight = new HttpFlight(attempt, events, options, server);
-      const { backend, method } = attempt;
-      // httpxy writes into the ssl object that it is given, and would add a length to a DELETE
-      // whose method it saw on the request.
-      const ssl = tlsOptions(backend, options);
-      const call = { ...callOptions.get(backend), ssl, method, buffer: flight };
-      // A tunnel keeps its connection: one of the pool's would be missed there, and may be stale.
-      if (attempt.upgrade !== undefined && !options.agent) Object.assign(call, { agent: false });
-      const standIn = flight as never;
-      hpm.web(standIn, standIn, call as never).catch((error: Error) => flight.fail(error));
-      return flight;
+      const { limit } = attempt.backend;
+      if (limit === null) return sendNow(attempt, events);
+      return limit.send(() => sendNow(attempt, events), events);
     },
     dropIdle(backend) {
       pools.get(backend)?.dropIdle();

@@ -77,6 +77,8 @@ export type Outcome =
       readonly connected: boolean;
       /** A pooled connection that was reset before any byte of a response. */
       readonly stale: boolean;
+      /** It has waited in vain for one of `maxConnections`: nothing was sent. */
+      readonly queued?: true;
     };
 
 export interface Flight {
@@ -84,4 +86,6 @@ export interface Flight {
   readonly connected: boolean;
   /** Cuts the attempt. */
   abort(): void;
+  /** Ends the wait for one of `maxConnections`, as `queueTimeout` does; false where there is none. */
+  leaveQueue?(): boolean;
 }

@@ -60,7 +60,6 @@ export class UndiciFlight implements Flight {
       head = { ...raw, headers: readHead(raw), runHooks() {} };
     } catch (error) {
       this.fail(error as Error);
-      this.carrier.destroy();
       return true;
     }
     this.#head = head;
@@ -123,6 +122,7 @@ export class UndiciFlight implements Flight {
   onError(error: Error): void {
     this.#dropped?.end();
     this.fail(error);
+    this.carrier.destroy(); // what has failed may be a dropped response
   }
 
   fail(error: Error): void {
@@ -131,6 +131,8 @@ export class UndiciFlight implements Flight {
     const { connected, carrier } = this;
     const untouched = connected && carrier.reused && carrier.bytesRead === this.#bytesBefore;
     const stale = untouched && (code === 'ECONNRESET' || code === 'EPIPE');
+    this.over = true;
+    carrier.destroy(); // first: the next attempt may want its place
     this.#settle({ kind: 'failed', code, error, connected, stale });
   }
 

@@ -3,6 +3,7 @@ import { Client } from 'undici';
 import type { Backend } from '../backends.js';
 import type { ResolvedOptions } from '../options.js';
 import { ReplayBody } from '../replay-body.js';
+import type { IdleConnections } from './connection-limit.js';
 import { createDial, type Dial } from './dial.js';
 import { StatusLine } from './status-line.js';
 import type { Attempt, AttemptEvents, Transport } from './transport.js';
@@ -25,7 +26,10 @@ export function undiciTransport(
     name: 'undici',
     send(attempt, events) {
       if (isForHttp(attempt)) return http.send(attempt, events);
-      return pools.get(attempt.backend)!.send(attempt, events);
+      const pool = pools.get(attempt.backend)!;
+      const { limit } = attempt.backend;
+      if (limit === null) return pool.send(attempt, events);
+      return limit.send(() => pool.send(attempt, events), events);
     },
     dropIdle(backend) {
       http.dropIdle(backend);
@@ -52,7 +56,7 @@ const HAS_NONE = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS']);
 const MOST_IDLE = 256;
 const MOST_KEEP_ALIVE_MS = 2 ** 31 - 1;
 
-class Pool {
+class Pool implements IdleConnections {
   readonly #dial: Dial;
   readonly #idle: Connection[] = [];
   readonly #all = new Set<Connection>();
@@ -62,6 +66,7 @@ class Pool {
     options: ResolvedOptions,
   ) {
     this.#dial = createDial(backend, options);
+    backend.limit?.pools.push(this);
   }
 
   send(attempt: Attempt, events: AttemptEvents): UndiciFlight {
@@ -70,6 +75,7 @@ class Pool {
   }
 
   #open(): Connection {
+    this.backend.limit?.makeRoom();
     const connection = new Connection(this.backend, this.#dial, this);
     this.#all.add(connection);
     return connection;
@@ -84,6 +90,14 @@ class Pool {
     this.#all.delete(connection);
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
+  }
+
+  get idleCount(): number {
+    return this.#idle.length;
+  }
+
+  closeOldest(): void {
+    this.#idle[0]?.destroy();
   }
 
   dropIdle(): void {
@@ -121,7 +135,9 @@ class Connection implements Carrier {
       keepAliveTimeoutThreshold: 1000,
       keepAliveMaxTimeout: MOST_KEEP_ALIVE_MS,
     });
-    const forget = (): void => this.pool.forget(this);
+    const forget = (): void => {
+      if (this.#flight === null) this.pool.forget(this); // else another connection is made
+    };
     this.#client.on('disconnect', forget).on('connectionError', forget);
   }
 
@@ -165,15 +181,19 @@ class Connection implements Carrier {
   }
 
   release(spoilt: boolean): void {
+    if (spoilt) return process.nextTick(() => this.destroy());
     this.#flight = null;
-    if (spoilt) process.nextTick(() => this.destroy());
-    else this.pool.keep(this);
+    this.pool.keep(this);
+    this.backend.limit?.release();
   }
 
   destroy(): void {
     this.pool.forget(this);
     this.#client.destroy(() => {});
     this.#socket?.destroy();
+    if (this.#flight === null) return; // it was idle
+    this.#flight = null;
+    this.backend.limit?.release();
   }
 }
 
