@@ -21,6 +21,9 @@ const ORDER = [
   'access-log.ts',
   'transport/undici.ts',
   'transport/undici-flight.ts',
+  'transport/h2.ts',
+  'transport/h2-flight.ts',
+  'transport/h2-fields.ts',
   'transport/status-line.ts',
   'transport/http.ts',
   'transport/http-flight.ts',
@@ -76,7 +79,7 @@ const PARTS = [
 const MOST_LINES = 300;
 const MOST_LINES_OF_A_FUNCTION = 60;
 /** The aim is 2,000. This is where it stands; it may only go down, or grow by a feature. */
-const MOST_LINES_OF_CODE = 4765;
+const MOST_LINES_OF_CODE = 5262;
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const SRC = join(ROOT, 'src');

@@ -129,7 +129,7 @@ export interface TinyProxyOptions {
   transport?: 'auto' | 'http' | 'undici';
   /** HTTP/2 to `https:` backends that offer it (ALPN); not on node:http. Default `false`. */
   http2?: boolean;
-  /** Connections to one backend at a time, WebSockets and idle ones included. Default: no bound. */
+  /** Connections of HTTP/1.1 to one backend at a time, WebSockets and idle ones included. Default: no bound. */
   maxConnections?: number;
   /** Milliseconds that an attempt waits for one of `maxConnections`; then the next backend is tried, whatever `retry` says, and where there is none, 503. Default 1000; `0`: no wait. */
   queueTimeout?: number;

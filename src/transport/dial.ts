@@ -11,13 +11,17 @@ const KEEP_ALIVE_MS = 60_000;
 /** As much as one read of the socket may bring. */
 const READ_AHEAD = 65_536;
 
-/** TCP, and TLS where the backend's URL says so, within `connectTimeout`. */
-export function createDial(backend: Backend, options: ResolvedOptions): Dial {
+/** TCP, and TLS where the backend's URL says so (`protocols` by ALPN), within `connectTimeout`. */
+export function createDial(
+  backend: Backend,
+  options: ResolvedOptions,
+  protocols?: readonly string[],
+): Dial {
   const { connectTimeout } = options;
   const tls = tlsOptions(backend, options);
   const where = {
     ...whereOf(backend),
-    ...{ highWaterMark: READ_AHEAD, noDelay: true, keepAlive: true },
+    ...{ highWaterMark: READ_AHEAD, noDelay: true, keepAlive: true, ALPNProtocols: protocols },
     keepAliveInitialDelay: KEEP_ALIVE_MS,
   };
   let session: Buffer | undefined;
@@ -40,6 +44,19 @@ export function createDial(backend: Backend, options: ResolvedOptions): Dial {
       socket.on('session', (latest: Buffer) => {
         session = latest;
       });
+    return socket;
+  };
+}
+
+/** Answers a connection that stands already, and dials from then on. */
+export function handOver(socket: Socket, dial: Dial): Dial {
+  let isHanded = false;
+  return function dialOnceHanded(onDialled) {
+    if (isHanded) return dial(onDialled);
+    isHanded = true;
+    process.nextTick(() => {
+      if (!socket.destroyed) onDialled(null, socket);
+    });
     return socket;
   };
 }

@@ -81,7 +81,7 @@ export class PassedBody {
   }
 
   #onDrain(): void {
-    if (!this.#paused || this.#res.destroyed) return;
+    if (!this.#paused || !this.#isOpen) return;
     this.#paused = false;
     this.events.onBackPressure(false);
     this.resume();
@@ -117,6 +117,14 @@ export function addTrailers(
   to: OutgoingMessage,
 ): void {
   if (rawTrailers.length === 0 || !to.chunkedEncoding) return;
+  to.addTrailers(passableTrailers(rawTrailers, connection));
+}
+
+/** Those that may go on. */
+export function passableTrailers(
+  rawTrailers: readonly string[],
+  connection: HeaderMap[string],
+): [string, string][] {
   const drop = nominated(connection); // RFC 9110 7.6.1: "header or trailer field(s)"
   const trailers: [string, string][] = [];
   for (let i = 0; i < rawTrailers.length; i += 2) {
@@ -125,7 +133,7 @@ export function addTrailers(
     if (HOP_BY_HOP.has(name) || NOT_IN_TRAILERS.test(name) || drop?.has(name)) continue;
     if (isFieldValue(value)) trailers.push([written, value]);
   }
-  to.addTrailers(trailers);
+  return trailers;
 }
 
 const DRAIN_BYTES = 65_536;

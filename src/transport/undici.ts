@@ -4,7 +4,8 @@ import type { Backend } from '../backends.js';
 import type { ResolvedOptions } from '../options.js';
 import { ReplayBody } from '../replay-body.js';
 import type { IdleConnections } from './connection-limit.js';
-import { createDial, type Dial } from './dial.js';
+import { createDial, type Dial, handOver } from './dial.js';
+import { Http2Pool, type SendHttp1 } from './h2.js';
 import { StatusLine } from './status-line.js';
 import type { Attempt, AttemptEvents, Transport } from './transport.js';
 import { type Carrier, UndiciFlight } from './undici-flight.js';
@@ -21,23 +22,36 @@ export function undiciTransport(
   all: readonly Backend[],
 ): Transport {
   const pools = new Map(all.map((backend) => [backend, new Pool(backend, options)]));
+  const sendHttp1: SendHttp1 = (attempt, events, socket) => {
+    const { limit } = attempt.backend;
+    const isHttp = isForHttp(attempt);
+    if (isHttp || limit?.full) socket?.destroy();
+    if (isHttp) return http.send(attempt, events);
+    const pool = pools.get(attempt.backend)!;
+    if (limit === null) return pool.send(attempt, events, socket);
+    const dialled = limit.full ? undefined : socket;
+    return limit.send(() => pool.send(attempt, events, dialled), events);
+  };
+  const http2 = new Map<Backend, Http2Pool>();
+  for (const backend of options.http2 ? all : [])
+    if (backend.url.protocol === 'https:')
+      http2.set(backend, new Http2Pool(backend, options, sendHttp1));
   return {
     ...http,
     name: 'undici',
     send(attempt, events) {
-      if (isForHttp(attempt)) return http.send(attempt, events);
-      const pool = pools.get(attempt.backend)!;
-      const { limit } = attempt.backend;
-      if (limit === null) return pool.send(attempt, events);
-      return limit.send(() => pool.send(attempt, events), events);
+      const byHttp2 = http2.size > 0 && attempt.upgrade === undefined;
+      const pool = byHttp2 ? http2.get(attempt.backend) : undefined;
+      return pool === undefined ? sendHttp1(attempt, events) : pool.send(attempt, events);
     },
     dropIdle(backend) {
       http.dropIdle(backend);
       pools.get(backend)!.dropIdle();
+      http2.get(backend)?.dropIdle();
     },
     close() {
       http.close();
-      for (const pool of pools.values()) pool.close();
+      for (const pool of [...pools.values(), ...http2.values()]) pool.close();
     },
   };
 }
@@ -69,14 +83,16 @@ class Pool implements IdleConnections {
     backend.limit?.pools.push(this);
   }
 
-  send(attempt: Attempt, events: AttemptEvents): UndiciFlight {
-    const connection = this.#idle.pop() ?? this.#open();
+  /** `socket`: dialled already, and to be used. */
+  send(attempt: Attempt, events: AttemptEvents, socket?: Socket): UndiciFlight {
+    const idle = socket === undefined ? this.#idle.pop() : undefined;
+    const connection = idle ?? this.#open(socket ? handOver(socket, this.#dial) : this.#dial);
     return connection.send(attempt, events);
   }
 
-  #open(): Connection {
+  #open(dial: Dial): Connection {
     this.backend.limit?.makeRoom();
-    const connection = new Connection(this.backend, this.#dial, this);
+    const connection = new Connection(this.backend, dial, this);
     this.#all.add(connection);
     return connection;
   }

@@ -1,0 +1,265 @@
+import { type ClientHttp2Stream, constants } from 'node:http2';
+import { coded } from '../errors.js';
+import { type HeaderMap, invalid, passableHeaders } from '../headers.js';
+import { checkUnread } from '../parsed-body.js';
+import { ReplayBody } from '../replay-body.js';
+import { fieldsOf, headOf, trailersOf } from './h2-fields.js';
+import { DroppedBody, PassedBody, passableTrailers } from './pass-body.js';
+import type { Attempt, AttemptEvents, Flight, Head, Outcome } from './transport.js';
+
+/** The HTTP/2 connection of a flight: see `h2.ts`. */
+export interface Carrier {
+  /** A response has come on it. */
+  proven: boolean;
+  readonly bytesRead: number;
+  /** The connection is closed, or about to be. */
+  readonly over: boolean;
+  /** The GOAWAY that the backend has sent. */
+  readonly goaway: { readonly code: number; readonly lastStreamId: number } | null;
+  request(fields: HeaderMap, options: object): ClientHttp2Stream;
+  /** It waits no longer. */
+  leave(flight: Http2Flight): void;
+  /** An attempt was given up in vain: is the backend still there? */
+  probe(): void;
+}
+
+const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
+
+/** One attempt under way: a stream of HTTP/2, or what carries it where the backend has not that. */
+export class Http2Flight implements Flight {
+  #carrier: Carrier | null = null;
+  #stream: ClientHttp2Stream | null = null;
+  #http1: Flight | null = null;
+  #body: PassedBody | null = null;
+  #error: NodeJS.ErrnoException | null = null;
+  #rawTrailers: readonly string[] = [];
+  /** END_STREAM has come. */
+  #whole = false;
+  #hasHead = false;
+  #over = false;
+  #isReset = false;
+  /** Of an upload. */
+  #abortion: AbortController | null = null;
+  #wasProven = false;
+  #bytesBefore = 0;
+
+  constructor(
+    readonly attempt: Attempt,
+    readonly events: AttemptEvents,
+  ) {}
+
+  get connected(): boolean {
+    return this.#http1?.connected ?? this.#stream !== null;
+  }
+
+  abort(): void {
+    if (this.#http1 !== null) return this.#http1.abort();
+    if (this.#over) return;
+    this.#end();
+    if (this.#stream === null) return this.#carrier!.leave(this);
+    this.#reset();
+    if (!this.#hasHead || !this.attempt.res.closed) this.#carrier!.probe();
+  }
+
+  waitFor(carrier: Carrier): void {
+    this.#carrier = carrier;
+  }
+
+  /** The backend has chosen HTTP/1.1. */
+  hand(http1: Flight): void {
+    this.#http1 = http1;
+  }
+
+  /** Answers the stream, null where the request is none that can be sent. */
+  begin(carrier: Carrier): ClientHttp2Stream | null {
+    const { body, req } = this.attempt;
+    const upload = body instanceof ReplayBody ? body : null;
+    let stream: ClientHttp2Stream;
+    try {
+      if (upload !== null) {
+        checkUnread(req); // a hook may be a reader by now
+        this.#abortion = new AbortController();
+      }
+      stream = carrier.request(fieldsOf(this.attempt), {
+        endStream: body === null,
+        // Of a stream that waits for them Node is not sure: only where there will be some.
+        waitForTrailers: upload !== null && req.headers.trailer !== undefined,
+        signal: this.#abortion?.signal,
+      });
+    } catch (error) {
+      this.fail(error as Error);
+      return null;
+    }
+    this.#carrier = carrier;
+    this.#stream = stream;
+    this.#wasProven = carrier.proven;
+    this.#bytesBefore = carrier.bytesRead;
+    this.#watch(stream);
+    if (upload !== null) this.#upload(stream, upload);
+    else if (body !== null) stream.end(body);
+    return stream;
+  }
+
+  #watch(stream: ClientHttp2Stream): void {
+    const push = stream.push;
+    // Node ends a body that a reset has cut as if it were whole. Only END_STREAM ends a stream that
+    // is not closed yet. What has come is then read at once: it would be lost with the connection.
+    stream.push = (chunk, encoding) => {
+      if (chunk === null && !stream.closed) this.#whole = true;
+      const more = push.call(stream, chunk, encoding);
+      if (this.#whole && this.#body !== null) stream.resume();
+      return more;
+    };
+    stream.on('headers', ({ ':status': status, ...headers }) => {
+      if (this.#over || this.#hasHead) return;
+      this.events.onInformational(Number(status), passableHeaders(headers));
+    });
+    stream.once('response', (_, _flags, raw: string[]) => this.#onResponse(stream, raw));
+    stream.on('trailers', (_, _flags, raw: string[]) => {
+      this.#rawTrailers = raw;
+    });
+    stream.on('end', () => this.#onEnd(stream));
+    stream.on('error', (error) => {
+      this.#error ??= error;
+    });
+    stream.on('close', () => this.#onCut(stream));
+  }
+
+  /** The head goes at once, the body as it comes. */
+  #upload(stream: ClientHttp2Stream, body: ReplayBody): void {
+    const source = body.open();
+    source.on('data', (chunk: Buffer) => {
+      if (stream.writableEnded || stream.write(chunk)) return;
+      source.pause();
+      stream.once('drain', () => source.resume());
+    });
+    source.on('end', () => stream.end());
+    stream.on('wantTrailers', () => {
+      const { rawTrailers, headers } = this.attempt.req;
+      stream.sendTrailers(trailersOf(passableTrailers(rawTrailers, headers.connection)));
+    });
+  }
+
+  #onResponse(stream: ClientHttp2Stream, raw: readonly string[]): void {
+    if (this.#over) return;
+    let head: Head;
+    try {
+      head = headOf(raw);
+    } catch (error) {
+      this.fail(error as Error);
+      return this.#reset();
+    }
+    this.#hasHead = true;
+    this.#carrier!.proven = true;
+    const { status } = head;
+    const length = head.headers['content-length'];
+    if (this.events.onHead(head) === 'drop') return this.#drop(stream, length);
+    const { res } = this.attempt;
+    if (isBodiless(status) || !isBodiless(res.statusCode)) return this.#pass(stream, head);
+    // modifyResponse has made it so.
+    res.end();
+    this.#settle({ kind: 'complete' });
+    this.#drop(stream, length);
+  }
+
+  #pass(stream: ClientHttp2Stream, head: Head): void {
+    const body = new PassedBody(this.attempt, head, this.events, () => stream.resume());
+    this.#body = body;
+    stream.on('data', (chunk: Buffer) => {
+      if (!this.#over && !body.write(chunk) && !this.#whole) stream.pause();
+    });
+  }
+
+  #drop(stream: ClientHttp2Stream, length: HeaderMap[string]): void {
+    this.#end();
+    if (!stream.writableFinished) return this.#reset();
+    const body = new DroppedBody(length, () => this.#reset());
+    stream.on('data', (chunk: Buffer) => body.write(chunk));
+    stream.on('close', () => body.end());
+  }
+
+  #onEnd(stream: ClientHttp2Stream): void {
+    if (!this.#whole) this.#onCut(stream);
+    else if (!this.#over) {
+      this.#body!.end(this.#rawTrailers, undefined);
+      this.#settle({ kind: 'complete' });
+    }
+    // RFC 9113 8.1: an answer that did not wait for the whole request, whose rest nobody wants.
+    if (!stream.writableFinished) this.#reset();
+  }
+
+  /**
+   * The stream alone; the connection goes on. Not at once: inside of nghttp2 Node puts it off, and
+   * may destroy its stream before.
+   */
+  #reset(): void {
+    if (this.#isReset) return;
+    this.#isReset = true;
+    setImmediate(() => {
+      const stream = this.#stream!;
+      if (stream.closed) stream.destroy();
+      // close() would first end the upload, and make a part of it look whole.
+      else if (!stream.writableEnded) this.#abortion!.abort();
+      else stream.close(NGHTTP2_CANCEL);
+    });
+  }
+
+  /** The stream is closed, and the response was not whole. */
+  #onCut({ id = 0, rstCode }: ClientHttp2Stream): void {
+    if (this.#over) return;
+    const { over, goaway, bytesRead } = this.#carrier!;
+    // RFC 9113 8.7: these were not processed.
+    if (goaway !== null && id > goaway.lastStreamId) {
+      const stale = this.#wasProven && goaway.code === NGHTTP2_NO_ERROR;
+      return this.#fail(coded('GOAWAY', 'GOAWAY before the request'), false, stale);
+    }
+    const isRefused = rstCode === NGHTTP2_REFUSED_STREAM;
+    const error = reasonOf(this.#error, over, goaway?.code || rstCode);
+    const isReset = error.code === 'ECONNRESET' || error.code === 'EPIPE';
+    const untouched = over && this.#wasProven && bytesRead === this.#bytesBefore;
+    this.#fail(error, !isRefused, isReset && untouched);
+  }
+
+  /** Nothing was sent. */
+  fail(error: Error): void {
+    this.#fail(error, this.#stream !== null, false);
+  }
+
+  #fail(error: NodeJS.ErrnoException, connected: boolean, stale: boolean): void {
+    if (this.#over) return;
+    this.#settle({ kind: 'failed', code: error.code ?? 'EPROTO', error, connected, stale });
+  }
+
+  #settle(outcome: Outcome): void {
+    this.#end();
+    this.events.onEnd(outcome);
+  }
+
+  #end(): void {
+    this.#over = true;
+    const { body } = this.attempt;
+    if (body instanceof ReplayBody) body.shut();
+  }
+}
+
+const isBodiless = (status: number): boolean => status === 204 || status === 304;
+
+/** RFC 9113 7, by their numbers. */
+const CODES =
+  'NO_ERROR PROTOCOL_ERROR INTERNAL_ERROR FLOW_CONTROL_ERROR SETTINGS_TIMEOUT STREAM_CLOSED FRAME_SIZE_ERROR REFUSED_STREAM CANCEL COMPRESSION_ERROR CONNECT_ERROR ENHANCE_YOUR_CALM INADEQUATE_SECURITY HTTP_1_1_REQUIRED'.split(
+    ' ',
+  );
+
+/** Why a stream was closed: the connection's error, or the code of a RST_STREAM or a GOAWAY. */
+function reasonOf(
+  error: NodeJS.ErrnoException | null,
+  connectionOver: boolean,
+  code: number,
+): NodeJS.ErrnoException {
+  if (error?.code === 'ERR_HTTP2_ERROR') return invalid(error.message);
+  if (error !== null && !error.code?.startsWith('ERR_HTTP2_')) return error;
+  const name = CODES[code] ?? 'INTERNAL_ERROR';
+  // Node closes the streams of a connection that has ended as if we had cancelled them.
+  const isEnd = code === NGHTTP2_NO_ERROR || (error === null && connectionOver);
+  return isEnd ? coded('ECONNRESET', 'aborted') : coded(name, error?.message ?? name);
+}
