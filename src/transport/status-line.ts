@@ -16,8 +16,12 @@ const CONTINUE =
 export class StatusLine {
   #bytes: Buffer | null = null;
   #whole = false;
+  #done = false;
   #parts = 0;
   #held: Buffer | null = null;
+  /** What is being parsed, and how much of it is known to be 1xx heads. */
+  #chunk: Buffer | null = null;
+  #offset = 0;
   /** `'1.1'`, say. */
   httpVersion = '1.1';
   tooLong = false;
@@ -27,11 +31,20 @@ export class StatusLine {
     const read = socket.read.bind(socket);
     socket.read = (size) => {
       const chunk: Buffer | null = read(size);
-      if (this.#whole || chunk === null) return chunk;
-      const rest = this.#bytes === null ? this.#without100(chunk) : chunk;
-      if (rest !== null) this.#add(rest);
-      return rest;
+      if (this.#done || chunk === null) return chunk;
+      const passed = this.#whole || this.#bytes !== null ? chunk : this.#without100(chunk);
+      this.#chunk = passed;
+      this.#offset = 0;
+      if (!this.#whole && passed !== null) this.#add(passed);
+      return passed;
     };
+  }
+
+  /** The final head has come: what follows is not looked at, nor kept. */
+  done(): void {
+    this.#done = true;
+    this.#bytes = null;
+    this.#chunk = null;
   }
 
   /** RFC 9110 15.2.1: "the client can simply discard it". */
@@ -53,10 +66,23 @@ export class StatusLine {
 
   /** A response is waited for. */
   expect(): void {
+    this.#done = false;
     this.#bytes = null;
     this.#parts = 0;
     this.#held = null;
     this.#whole = false;
+  }
+
+  /** A 1xx has been parsed: the final head follows, in the same chunk or in one to come. */
+  next(): void {
+    const end = this.#chunk?.indexOf('\r\n\r\n', this.#offset) ?? -1;
+    this.#bytes = null;
+    if (end < 0) return; // it has come in parts
+    this.#offset = end + 4;
+    const rest = this.#chunk!.subarray(this.#offset);
+    this.#parts = 0;
+    this.#whole = false;
+    if (rest.length > 0) this.#add(rest);
   }
 
   #add(chunk: Buffer): void {

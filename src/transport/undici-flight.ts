@@ -9,8 +9,12 @@ export interface Carrier {
   /** The flight is not the first on this socket. */
   readonly reused: boolean;
   readonly statusLine: StatusLine;
+  /** Part of the request is on its way still. */
+  readonly sending: boolean;
   /** Something is about to be written. */
   begin(): void;
+  pause(): void;
+  resume(flight: UndiciFlight): void;
   /** The response has come whole; the connection goes on where it is not `spoilt`. */
   release(spoilt: boolean): void;
   /** Closes the connection, at whatever stage. */
@@ -46,14 +50,15 @@ export class UndiciFlight implements Flight {
     this.#bytesBefore = carrier.bytesRead;
   }
 
-  /** undici: a head. Answers whether the body may follow. */
-  onHeaders(status: number, fields: readonly Buffer[], resume: () => void, text: string): boolean {
+  /** undici: a head. Answers whether the body may follow: always, as it is the socket that waits. */
+  onHeaders(status: number, fields: readonly Buffer[], _resume: unknown, text: string): boolean {
     if (this.over) return true;
     const rawHeaders = texts(fields);
     if (status < 200) return this.#inform(status, rawHeaders);
     const { statusLine } = this.carrier;
     const { httpVersion } = statusLine;
     const raw = { status, rawHeaders, httpVersion, reason: statusLine.reason(text) };
+    statusLine.done();
     let head: Head;
     try {
       if (statusLine.tooLong) throw invalid('a status line without end');
@@ -66,8 +71,13 @@ export class UndiciFlight implements Flight {
     const length = head.headers['content-length'];
     if (this.events.onHead(head) === 'drop') this.#drop(length);
     else if (isBodiless(this.attempt.res.statusCode)) this.#endBodiless(status, length);
-    else this.#body = new PassedBody(this.attempt, head, this.events, resume);
+    else this.#pass(head);
     return true;
+  }
+
+  #pass(head: Head): void {
+    const resume = (): void => this.carrier.resume(this);
+    this.#body = new PassedBody(this.attempt, head, this.events, resume);
   }
 
   #inform(status: number, rawHeaders: string[]): boolean {
@@ -77,7 +87,7 @@ export class UndiciFlight implements Flight {
     } catch {
       // A hint may be left out.
     }
-    this.carrier.statusLine.expect();
+    this.carrier.statusLine.next();
     return true;
   }
 
@@ -90,14 +100,16 @@ export class UndiciFlight implements Flight {
 
   #drop(length: Head['headers'][string]): void {
     this.over = true;
+    if (this.carrier.sending) return this.carrier.destroy();
     this.#dropped = new DroppedBody(length, () => this.carrier.destroy());
   }
 
-  /** undici: a part of the body. Answers whether more may come. */
+  /** undici: a part of the body. */
   onData(chunk: Buffer): boolean {
     this.#dropped?.write(chunk);
     if (this.over || this.#body === null) return true;
-    return this.#body.write(chunk);
+    if (!this.#body.write(chunk)) this.carrier.pause();
+    return true;
   }
 
   /** undici: the response has come whole. */
@@ -153,7 +165,7 @@ function texts(fields: readonly Buffer[]): string[] {
   return out;
 }
 
-/** undici's own codes, as node:http has them for the same bytes. */
+/** undici's own codes by the names that ours have; its parser's errors have none (Node's: `HPE_...`). */
 function codeOf(error: Error): string {
   const { code = 'EPROTO' } = error as NodeJS.ErrnoException;
   // The client's bytes, where a hook has made a path of them.

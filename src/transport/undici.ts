@@ -131,6 +131,11 @@ class Connection implements Carrier {
   #socket: Socket | null = null;
   #flight: UndiciFlight | null = null;
   #uses = 0;
+  /**
+   * It is the socket that is not read then: undici's parser, where it is paused, fails an assertion
+   * at the end of the connection, or takes what it has not parsed yet for lost.
+   */
+  #paused = false;
   readonly statusLine = new StatusLine();
 
   constructor(
@@ -164,6 +169,18 @@ class Connection implements Carrier {
       if (this.#flight?.connected) this.#flight.fail(error); // else another connection is made
     });
     this.statusLine.watch(socket);
+    const read = socket.read.bind(socket);
+    socket.read = (size) => (this.#paused && size === undefined ? null : read(size));
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(flight: UndiciFlight): void {
+    if (flight !== this.#flight) return;
+    this.#paused = false;
+    this.#socket?.emit('readable');
   }
 
   send(attempt: Attempt, events: AttemptEvents): UndiciFlight {
@@ -196,8 +213,15 @@ class Connection implements Carrier {
     this.statusLine.expect();
   }
 
+  /** There is more of the request on its way: the response has not waited for it. */
+  get sending(): boolean {
+    return (this.#socket?.writableLength ?? 0) > 0;
+  }
+
   release(spoilt: boolean): void {
-    if (spoilt) return process.nextTick(() => this.destroy());
+    if (this.#flight === null) return; // destroyed, in the middle of what undici has parsed
+    this.#paused = false;
+    if (spoilt || this.sending) return process.nextTick(() => this.destroy());
     this.#flight = null;
     this.pool.keep(this);
     this.backend.limit?.release();
