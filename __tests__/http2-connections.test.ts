@@ -1,6 +1,7 @@
 // Connections to HTTP/2 backends: one for many requests, and HTTP/1.1 where a backend has no other.
 import { PassThrough } from 'node:stream';
 import { describe, expect, it } from '@jest/globals';
+import express from 'express';
 import { impostorCertificate, localhostCertificate } from './support/certificates.js';
 import { expectNothingBut, openHandles } from './support/handles.js';
 import {
@@ -25,9 +26,24 @@ function held(): { handler: Http2Handler; open: () => void } {
 }
 
 const silent: Http2Handler = () => {};
-const closeSession: Http2Handler = (stream) => stream.session?.destroy();
 
 describe('a connection over HTTP/2', () => {
+  it('is closed after 4 s without a request, and keeps no process alive before', async () => {
+    const backend = await startHttp2Backend(answer(200));
+    const { url } = await startHttp2Proxy(backend.url);
+    const before = openHandles(); // of a file whose first test this is
+    await get(url);
+
+    // The backend's own end of it.
+    await expectNothingBut([...before, 'TCPSocketWrap']);
+    const since = performance.now();
+    await until(() => backend.openSockets() === 0, 'the close', 8000);
+
+    expect(performance.now() - since).toBeGreaterThan(3500);
+    expect((await get(url)).status).toBe(200);
+    expect(backend.connections).toBe(2);
+  });
+
   it('is one for all requests, at a time and one after the other', async () => {
     const { handler, open: release } = held();
     const backend = await startHttp2Backend(handler);
@@ -60,22 +76,6 @@ describe('a connection over HTTP/2', () => {
     );
     expect(perSession.sort()).toEqual([1, 3, 3, 3]);
     expect(outcomes(await requestLine(log, 10))).toEqual([200]);
-  });
-
-  it('is closed after 4 s without a request, and keeps no process alive before', async () => {
-    const backend = await startHttp2Backend(answer(200));
-    const { url } = await startHttp2Proxy(backend.url);
-    const before = openHandles();
-    await get(url);
-
-    // The backend's own end of it.
-    await expectNothingBut([...before, 'TCPSocketWrap', 'TLSWrap']);
-    const since = performance.now();
-    await until(() => backend.openSockets() === 0, 'the close', 8000);
-
-    expect(performance.now() - since).toBeGreaterThan(3500);
-    expect((await get(url)).status).toBe(200);
-    expect(backend.connections).toBe(2);
   });
 
   it('is closed by close(), also one that is dialled or in use', async () => {
@@ -136,12 +136,25 @@ describe('a connection over HTTP/2', () => {
   });
 
   it('that dies at its first request is a failure', async () => {
-    const backend = await startHttp2Backend(closeSession);
+    const backend = await startHttp2Backend(() => backend.cutSockets());
     const { url, proxy, log } = await startHttp2Proxy(backend.url, { retry: false });
 
     expect((await get(url)).status).toBe(502);
     expect(outcomes(await requestLine(log))).toEqual(['ECONNRESET']);
     expect(proxy.status().backends).toMatchObject([{ failures: 1 }]);
+  });
+
+  it('that has ended just before a request is not used for it', async () => {
+    const backend = await startHttp2Backend(answer(200));
+    const app = express().use((_req, _res, next) => {
+      backend.cutSockets(); // the proxy has not read it yet
+      next();
+    });
+    const { url, log } = await startHttp2Proxy(backend.url, {}, { app });
+
+    for (let i = 0; i < 10; i += 1) expect((await get(url, { method: 'POST' })).status).toBe(200);
+
+    expect(outcomes(await requestLine(log, 10))).toEqual([200]);
   });
 
   it('that the backend has closed while it was idle is not used again', async () => {

@@ -1,5 +1,6 @@
 // What an HTTP/2 backend can refuse, break off and get wrong, frame by frame.
 import { PassThrough } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
 import { describe, expect, it } from '@jest/globals';
 import express, { type Response } from 'express';
 import {
@@ -9,6 +10,7 @@ import {
   goaway,
   head,
   OK,
+  PING,
   type Respond,
   RST_STREAM,
   rst,
@@ -17,7 +19,7 @@ import {
   uint32,
   whole,
 } from './support/frames.js';
-import { startHttp2Proxy } from './support/http2-backend.js';
+import { answer, startHttp2Backend, startHttp2Proxy } from './support/http2-backend.js';
 import { outcomes, requestLine } from './support/log-lines.js';
 import { get, open } from './support/proxy.js';
 import { until } from './support/wait.js';
@@ -32,22 +34,53 @@ describe('a request that the backend has not processed', () => {
     };
   };
 
-  it.each([
-    ['GOAWAY', 0, (stream: number) => [goaway(stream - 2)]],
-    ['REFUSED_STREAM', 1, (stream: number) => [rst(stream, 7)]],
-  ])('by %s goes on; it counts %i failures', async (code, failures, refusal) => {
-    const strict = failures === 0 ? { budget: { ratio: 0, minPerSecond: 0 } } : {};
-    const { url, proxy, log } = await startFrameProxy(second(refusal), { retry: strict });
+  it('since it closes the connection in good order, goes over another one: no attempt is lost', async () => {
+    const { url, proxy, log, backend } = await startFrameProxy(
+      second((stream) => [goaway(stream - 2)]),
+      { retry: false },
+    );
+    await get(url);
+
+    const response = await get(url, { method: 'POST', body: 'charge me' });
+
+    expect(response.text).toBe('whole');
+    expect(outcomes(await requestLine(log, 2))).toEqual([200]);
+    expect(proxy.status().backends).toMatchObject([{ failures: 0, attempts: 2 }]);
+    expect(String(backend.received[1]?.find(({ type }) => type === DATA)?.payload)).toBe(
+      'charge me',
+    );
+  });
+
+  it('and whose body is gone, is a 502, and counts nothing', async () => {
+    const { url, proxy, log, backend } = await startFrameProxy((stream, { write }) => {
+      if (stream > 1)
+        void until(() => backend.framesOf(DATA).length > 0).then(() => write(goaway(1)));
+      return stream > 1 ? [] : whole(stream);
+    });
+    await get(url);
+    const body = new PassThrough();
+
+    const response = get(url, { method: 'POST', body });
+    body.write('part');
+
+    expect((await response).status).toBe(502);
+    expect(outcomes(await requestLine(log, 2))).toEqual(['GOAWAY']);
+    expect(proxy.status().backends).toMatchObject([{ failures: 0 }]);
+    body.destroy();
+  });
+
+  it('by REFUSED_STREAM goes on, and counts as a failure', async () => {
+    const { url, proxy, log } = await startFrameProxy(second((stream) => [rst(stream, 7)]));
     await get(url);
 
     expect((await get(url)).text).toBe('whole');
 
-    expect(outcomes(await requestLine(log, 2))).toEqual([code, 200]);
-    expect(proxy.status().backends).toMatchObject([{ failures }]);
+    expect(outcomes(await requestLine(log, 2))).toEqual(['REFUSED_STREAM', 200]);
+    expect(proxy.status().backends).toMatchObject([{ failures: 1 }]);
   });
 
   it.each([
-    ['GOAWAY', (stream: number) => [goaway(stream - 2)]],
+    ['GOAWAY', (stream: number) => [goaway(stream - 2, 11)]],
     ['REFUSED_STREAM', (stream: number) => [rst(stream, 7)]],
   ])('by %s goes on with retry.unsent, whatever its method', async (code, refusal) => {
     for (const unsent of [true, false]) {
@@ -88,8 +121,10 @@ describe('a request that the backend has not processed', () => {
 describe('a backend that goes away in good order', () => {
   it('ends what it has begun; new requests go to a new connection', async () => {
     let rest: () => void = () => {};
-    const { url, backend, log } = await startFrameProxy((stream, { number, write }) => {
+    let left: TLSSocket | undefined;
+    const { url, backend, log } = await startFrameProxy((stream, { number, write, socket }) => {
       if (number === 2) return whole(stream);
+      left = socket.pause();
       rest = () => write(frame(DATA, END_STREAM, stream, 'rest'));
       return [head(stream, OK), frame(DATA, 0, stream, 'first, '), goaway(stream)];
     });
@@ -105,8 +140,12 @@ describe('a backend that goes away in good order', () => {
     for await (const part of incoming) text += part;
     expect([text, incoming.complete]).toEqual(['rest', true]);
     expect(outcomes(await requestLine(log, 2))).toEqual([200]);
-    // It does not wait for the backend to close what it has left.
-    await until(() => backend.openSockets() === 1, 'the end of the first connection');
+    // It does not wait for the backend, which reads no more, to close what it has left.
+    await until(() => {
+      left!.write(frame(PING, 0, 0, '12345678'));
+      return left!.destroyed;
+    }, 'the end of the first connection');
+    expect(backend.openSockets()).toBe(1);
   });
 
   it('takes nothing of a whole response that its client has not read yet', async () => {
@@ -210,6 +249,23 @@ describe('a response that is broken off', () => {
 });
 
 describe('an upload that is broken off', () => {
+  it('by an early failure goes on at the next backend, whole', async () => {
+    const sick = await startFrameBackend((stream) => [head(stream, [[':status', '500']])]);
+    const well = await startHttp2Backend(answer(200, 'ok'));
+    const { url } = await startHttp2Proxy([sick.url, well.url]);
+    const body = new PassThrough();
+    body.write('first, ');
+
+    const response = get(url, { method: 'PUT', body });
+    await until(() => well.requests.length === 1);
+    body.end('last');
+
+    expect((await response).text).toBe('ok');
+    expect(String(well.requests[0]?.body)).toBe('first, last');
+    await until(() => sick.framesOf(RST_STREAM).length === 1, 'the reset', 500);
+    expect(sick.framesOf(DATA).map(({ flags }) => flags & END_STREAM)).toEqual([0]);
+  });
+
   it('never looks whole: its last frame is a reset', async () => {
     const { url, backend } = await startFrameProxy(() => []);
     const body = new PassThrough();

@@ -32,6 +32,10 @@ describe('a head that cannot be passed on', () => {
     ['status 600', [[':status', '600']]],
     ['status 101', [[':status', '101']]],
     ['a 103 that is the end', [[':status', '103']], LAST],
+    [
+      '18 KB',
+      [...OK, ...Array.from({ length: 180 }, (): [string, string] => ['x', 'a'.repeat(100)])],
+    ],
     ['1000 fields', [...OK, ...Array.from({ length: 1000 }, (): [string, string] => ['x', ''])]],
   ])('%s: 502, and the connection goes on', async (_what, fields, flags = END_HEADERS) => {
     let requests = 0;

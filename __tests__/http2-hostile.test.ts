@@ -26,7 +26,7 @@ import {
 import { startHttp2Proxy } from './support/http2-backend.js';
 import { outcomes, requestLine } from './support/log-lines.js';
 import { get, open, readBody } from './support/proxy.js';
-import { until } from './support/wait.js';
+import { standstill, until } from './support/wait.js';
 
 const MB = 1_048_576;
 const times = (count: number, bytes: Buffer): Buffer =>
@@ -223,6 +223,20 @@ describe('a backend that is silent', () => {
     body.end(Buffer.alloc(300_000));
 
     expect((await get(url, { method: 'PUT', body })).status).toBe(504);
+  });
+
+  it('about the windows of 200 uploads stops these alone', async () => {
+    const { url, backend } = await startFrameProxy(
+      (stream) => (stream > 400 ? whole(stream) : []),
+      {},
+      setting(4, 0),
+    );
+    const body = Buffer.alloc(200_000);
+    const uploads = Array.from({ length: 200 }, () => open(url, { method: 'POST', body }));
+    await until(() => backend.framesOf(HEADERS).length === 200);
+    await standstill(() => uploads.reduce((n, { request }) => n + request.socket!.bytesWritten, 0));
+
+    expect((await get(url)).text).toBe('whole');
   });
 
   it('in a body is cut after idleTimeout', async () => {

@@ -119,6 +119,18 @@ describe('a request over HTTP/2', () => {
     expect(proxy.status().backends).toMatchObject([{ failures: 0 }]);
   });
 
+  it('is not sent where a hook has made its body text', async () => {
+    const { url, backend } = await start(answer(200), {
+      director: (_outgoing, req) => void req.setEncoding('utf8'),
+    });
+    const body = new PassThrough();
+    const response = get(url, { method: 'PUT', body });
+    body.end('hello');
+
+    expect(JSON.parse((await response).text)).toMatchObject({ code: 'BODY_CONSUMED' });
+    expect(backend.requests).toEqual([]);
+  });
+
   it.each([0, 1, 65_535, 300_000, 5_000_003])('has a body of %i bytes, byte by byte', async (n) => {
     const { url, backend } = await start(answer(200));
     const body = pseudoRandom(n);

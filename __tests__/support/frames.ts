@@ -23,6 +23,9 @@ export const END_STREAM = 1;
 export const ACK = 1;
 export const END_HEADERS = 4;
 
+/** Of one frame. */
+const MOST_BYTES = 16_384;
+
 /** One frame. */
 export interface Frame {
   type: number;
@@ -60,7 +63,10 @@ export const OK: Fields = [[':status', '200']];
 /** A head; `fields` with `:status` first. */
 export function head(stream: number, fields: Fields, flags = END_HEADERS): Buffer {
   const block = Buffer.concat(fields.map(([name, value]) => field(name, value)));
-  return frame(HEADERS, flags, stream, block);
+  if (block.length <= MOST_BYTES) return frame(HEADERS, flags, stream, block);
+  const [first, rest] = [block.subarray(0, MOST_BYTES), block.subarray(MOST_BYTES)];
+  const begin = frame(HEADERS, flags & ~END_HEADERS, stream, first);
+  return Buffer.concat([begin, frame(CONTINUATION, END_HEADERS, stream, rest)]);
 }
 
 /** A 32-bit number, as in RST_STREAM, WINDOW_UPDATE and GOAWAY. */

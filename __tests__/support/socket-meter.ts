@@ -33,10 +33,12 @@ export class SocketMeter {
     const { port } = this.#server.address() as AddressInfo;
     const remote = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
     const lines = readFileSync('/proc/net/tcp', 'latin1').split('\n');
-    return lines.filter((line) => {
-      const [, , to, state] = line.trim().split(/\s+/);
-      return to === remote && NOT_CLOSED.has(state ?? '');
-    }).length;
+    const ends = new Set<string>(); // the file may have a line twice when others come and go
+    for (const line of lines) {
+      const [, from = '', to, state = ''] = line.trim().split(/\s+/);
+      if (to === remote && NOT_CLOSED.has(state)) ends.add(from);
+    }
+    return ends.size;
   }
 }
 

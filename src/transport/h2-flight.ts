@@ -19,6 +19,8 @@ export interface Carrier {
   request(fields: HeaderMap, options: object): ClientHttp2Stream;
   /** It waits no longer. */
   leave(flight: Http2Flight): void;
+  /** On another connection. */
+  sendElsewhere(attempt: Attempt, events: AttemptEvents): Flight;
   /** An attempt was given up in vain: is the backend still there? */
   probe(): void;
 }
@@ -29,7 +31,7 @@ const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
 export class Http2Flight implements Flight {
   #carrier: Carrier | null = null;
   #stream: ClientHttp2Stream | null = null;
-  #http1: Flight | null = null;
+  #successor: Flight | null = null;
   #body: PassedBody | null = null;
   #error: NodeJS.ErrnoException | null = null;
   #rawTrailers: readonly string[] = [];
@@ -39,7 +41,7 @@ export class Http2Flight implements Flight {
   #over = false;
   #isReset = false;
   /** Of an upload. */
-  #abortion: AbortController | null = null;
+  #aborter: AbortController | null = null;
   #wasProven = false;
   #bytesBefore = 0;
 
@@ -49,11 +51,11 @@ export class Http2Flight implements Flight {
   ) {}
 
   get connected(): boolean {
-    return this.#http1?.connected ?? this.#stream !== null;
+    return this.#successor?.connected ?? this.#stream !== null;
   }
 
   abort(): void {
-    if (this.#http1 !== null) return this.#http1.abort();
+    if (this.#successor !== null) return this.#successor.abort();
     if (this.#over) return;
     this.#end();
     if (this.#stream === null) return this.#carrier!.leave(this);
@@ -65,9 +67,9 @@ export class Http2Flight implements Flight {
     this.#carrier = carrier;
   }
 
-  /** The backend has chosen HTTP/1.1. */
-  hand(http1: Flight): void {
-    this.#http1 = http1;
+  /** Another one carries the attempt: the backend has chosen HTTP/1.1, or closed the connection. */
+  hand(successor: Flight): void {
+    this.#successor = successor;
   }
 
   /** Answers the stream, null where the request is none that can be sent. */
@@ -78,13 +80,13 @@ export class Http2Flight implements Flight {
     try {
       if (upload !== null) {
         checkUnread(req); // a hook may be a reader by now
-        this.#abortion = new AbortController();
+        this.#aborter = new AbortController();
       }
       stream = carrier.request(fieldsOf(this.attempt), {
         endStream: body === null,
-        // Of a stream that waits for them Node is not sure: only where there will be some.
+        // Costs a frame, and Node's asserts are not all right about it: only for those announced.
         waitForTrailers: upload !== null && req.headers.trailer !== undefined,
-        signal: this.#abortion?.signal,
+        signal: this.#aborter?.signal,
       });
     } catch (error) {
       this.fail(error as Error);
@@ -102,12 +104,13 @@ export class Http2Flight implements Flight {
 
   #watch(stream: ClientHttp2Stream): void {
     const push = stream.push;
-    // Node ends a body that a reset has cut as if it were whole. Only END_STREAM ends a stream that
-    // is not closed yet. What has come is then read at once: it would be lost with the connection.
+    // Node ends a body that a reset has cut as if it were whole; but only END_STREAM does so before
+    // the stream is closed. The rest is then read at once: it would be lost with the connection.
     stream.push = (chunk, encoding) => {
-      if (chunk === null && !stream.closed) this.#whole = true;
+      const isEnd = chunk === null && !stream.closed;
+      if (isEnd) this.#whole = true;
       const more = push.call(stream, chunk, encoding);
-      if (this.#whole && this.#body !== null) stream.resume();
+      if (isEnd && this.#body !== null) stream.resume();
       return more;
     };
     stream.on('headers', ({ ':status': status, ...headers }) => {
@@ -199,7 +202,7 @@ export class Http2Flight implements Flight {
       const stream = this.#stream!;
       if (stream.closed) stream.destroy();
       // close() would first end the upload, and make a part of it look whole.
-      else if (!stream.writableEnded) this.#abortion!.abort();
+      else if (!stream.writableEnded) this.#aborter!.abort();
       else stream.close(NGHTTP2_CANCEL);
     });
   }
@@ -211,6 +214,7 @@ export class Http2Flight implements Flight {
     // RFC 9113 8.7: these were not processed.
     if (goaway !== null && id > goaway.lastStreamId) {
       const stale = this.#wasProven && goaway.code === NGHTTP2_NO_ERROR;
+      if (stale && this.#canBeSentAgain) return this.#sendAgain();
       return this.#fail(coded('GOAWAY', 'GOAWAY before the request'), false, stale);
     }
     const isRefused = rstCode === NGHTTP2_REFUSED_STREAM;
@@ -218,6 +222,20 @@ export class Http2Flight implements Flight {
     const isReset = error.code === 'ECONNRESET' || error.code === 'EPIPE';
     const untouched = over && this.#wasProven && bytesRead === this.#bytesBefore;
     this.#fail(error, !isRefused, isReset && untouched);
+  }
+
+  get #canBeSentAgain(): boolean {
+    const { body } = this.attempt;
+    return !(body instanceof ReplayBody) || body.replayable;
+  }
+
+  /**
+   * A backend closes each connection in good order after so many requests (nginx: 1000), and some are
+   * on their way then. It guarantees that it has not seen these: the attempt is still the same one.
+   */
+  #sendAgain(): void {
+    this.#end();
+    this.hand(this.#carrier!.sendElsewhere(this.attempt, this.events));
   }
 
   /** Nothing was sent. */
@@ -245,10 +263,11 @@ export class Http2Flight implements Flight {
 const isBodiless = (status: number): boolean => status === 204 || status === 304;
 
 /** RFC 9113 7, by their numbers. */
-const CODES =
-  'NO_ERROR PROTOCOL_ERROR INTERNAL_ERROR FLOW_CONTROL_ERROR SETTINGS_TIMEOUT STREAM_CLOSED FRAME_SIZE_ERROR REFUSED_STREAM CANCEL COMPRESSION_ERROR CONNECT_ERROR ENHANCE_YOUR_CALM INADEQUATE_SECURITY HTTP_1_1_REQUIRED'.split(
-    ' ',
-  );
+const CODES = (
+  'NO_ERROR PROTOCOL_ERROR INTERNAL_ERROR FLOW_CONTROL_ERROR SETTINGS_TIMEOUT STREAM_CLOSED ' +
+  'FRAME_SIZE_ERROR REFUSED_STREAM CANCEL COMPRESSION_ERROR CONNECT_ERROR ENHANCE_YOUR_CALM ' +
+  'INADEQUATE_SECURITY HTTP_1_1_REQUIRED'
+).split(' ');
 
 /** Why a stream was closed: the connection's error, or the code of a RST_STREAM or a GOAWAY. */
 function reasonOf(

@@ -19,7 +19,7 @@ const IDLE_MS = 4000;
 const FAREWELL_MS = 1000;
 /** Node 20 keeps all that a backend tells; the later ones stop at so many as well. */
 const MOST_ORIGINS = 128;
-/** They have 31 bits, and end with a connection that is never idle. */
+/** Of 31 bits: a connection that is never idle would use them up. */
 const MOST_STREAM_ID = 2 ** 30;
 /** Bytes of one response that may be on their way, or wait for its client; and of all on a connection. */
 const STREAM_WINDOW = 262_144;
@@ -29,6 +29,7 @@ const OPTIONS = {
   settings: { enablePush: false, initialWindowSize: STREAM_WINDOW, maxHeaderListSize: 65_536 },
   maxHeaderListPairs: 1000, // as readHead() has it: one of them is :status
   maxSendHeaderBlockLength: 2 ** 20, // how much a client may send is its server's matter
+  maxSessionMemory: 1000, // MB: uploads that are stuck, a chunk each, must not fail the others
 };
 
 /** The connections to one backend that may speak HTTP/2: one as a rule, for all attempts at a time. */
@@ -116,7 +117,9 @@ class Session implements Carrier {
   }
 
   get over(): boolean {
-    return this.#session === null || this.#session.closed || this.#session.destroyed;
+    const session = this.#session;
+    // Node takes some turns to close a session whose socket has ended.
+    return session === null || session.closed || session.destroyed || !this.#socket.readable;
   }
 
   get isIdle(): boolean {
@@ -141,13 +144,18 @@ class Session implements Carrier {
     this.#waiting.add(flight);
     if (!this.#ready) return;
     // A GOAWAY, or an end, that has arrived while it was idle must be seen before it is used again.
+    // The first turn still belongs to the events that were collected before now.
     if (this.#streams > 0) this.#start();
-    else if (this.#waiting.size === 1) setImmediate(() => this.#start());
+    else if (this.#waiting.size === 1) setImmediate(setImmediate, () => this.#start());
   }
 
   leave(flight: Http2Flight): void {
     this.#waiting.delete(flight);
     if (!this.#ready && this.#waiting.size === 0) this.cut();
+  }
+
+  sendElsewhere(attempt: Attempt, events: AttemptEvents): Flight {
+    return this.pool.send(attempt, events);
   }
 
   #start(): void {
