@@ -12,7 +12,8 @@ const TLS = { tls: localhostCertificate };
 
 describe('label values are bounded', () => {
   it('a backend is host:port, as the events have it', async () => {
-    const target = ['https://10.0.0.1', 'http://[::1]/base', 'http://shop.example:8081'];
+    const socket = { socketPath: '/run/shop.sock' };
+    const target = ['https://10.0.0.1', 'http://[::1]/base', 'http://shop.example:8081', socket];
     const running = await startMetered({ target });
 
     const drained = await running.samples('backend_drained');
@@ -20,6 +21,7 @@ describe('label values are bounded', () => {
       '10.0.0.1:443',
       '[::1]:80',
       'shop.example:8081',
+      'unix:/run/shop.sock',
     ]);
   });
 

@@ -53,12 +53,20 @@ export function serverAttributes(req: Request): Attributes {
 /** Of an attempt, as it starts. */
 export function attemptAttributes(told: TinyProxyEvents['attempt'][0]): Attributes {
   const { backend, attempt, url } = told;
+  return {
+    ...backendAddress(backend),
+    'url.full': urlFull(url),
+    ...(attempt > 1 && { 'http.request.resend_count': attempt - 1 }),
+  };
+}
+
+/** A Unix socket is an address without a port. */
+function backendAddress(backend: string): Attributes {
+  if (backend.startsWith('unix:')) return { 'server.address': backend.slice('unix:'.length) };
   const colon = backend.lastIndexOf(':');
   return {
     'server.address': backend.slice(0, colon).replace(/^\[|\]$/g, ''),
     'server.port': Number(backend.slice(colon + 1)),
-    'url.full': urlFull(url),
-    ...(attempt > 1 && { 'http.request.resend_count': attempt - 1 }),
   };
 }
 
