@@ -54,6 +54,27 @@ describe('close() lets no new request in', () => {
   });
 });
 
+describe('close() is told', () => {
+  it('as an event, once, before any request of the grace period has ended', async () => {
+    const held = gate();
+    const backend = await startBackend(heldUntil(held.opened, reply(200)));
+    const { url, proxy } = await startProxyWith({ target: backend.url });
+    const told: unknown[] = [];
+    proxy.events.on('close', (event) => told.push([event, proxy.status().inFlight]));
+    const early = get(url);
+    await until(() => backend.started === 1);
+
+    const closed = [proxy.close(2000), proxy.close(1000)];
+
+    expect(told).toEqual([[{ graceMs: 2000 }, 1]]);
+    held.open();
+    await early;
+    await Promise.all(closed);
+    await proxy.close();
+    expect(told).toHaveLength(1);
+  });
+});
+
 describe('a request in flight', () => {
   it('has its grace period to end, and close() waits for that', async () => {
     const body = controlled();

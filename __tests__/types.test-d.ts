@@ -104,7 +104,7 @@ holds<
 
 // Events are told with their payloads.
 type RequestEventName = 'request' | 'attempt' | 'hop' | 'retry' | 'give-up' | 'done';
-type EventName = RequestEventName | 'break' | 'half-open' | 'reset';
+type EventName = RequestEventName | 'break' | 'half-open' | 'reset' | 'close';
 holds<Equal<keyof TinyProxyEvents, EventName>>();
 proxy.events.on('request', ({ requestId: id, req }) => {
   holds<Equal<typeof id, string>>();
@@ -117,6 +117,7 @@ proxy.events.on('attempt', (event) => {
   // @ts-expect-error: they are changed in their place
   event.headers = {};
 });
+proxy.events.on('close', ({ graceMs }) => holds<Equal<typeof graceMs, number>>());
 proxy.events.on('hop', ({ req, url, outcome, status, ms, failed }) => {
   holds<Equal<typeof req, Request>>();
   holds<Equal<typeof url, string>>();

@@ -85,6 +85,11 @@ export interface BreakEvent {
   openUntil: string | null;
 }
 
+export interface CloseEvent {
+  /** What the requests in flight have to end. */
+  graceMs: number;
+}
+
 /** What a proxy tells while it works. */
 export interface TinyProxyEvents {
   /** A request begins. `done` will follow. */
@@ -105,6 +110,8 @@ export interface TinyProxyEvents {
   'half-open': [{ backend: string }];
   /** A breaker has closed. */
   reset: [{ backend: string }];
+  /** `close()` was called: new requests are refused. Once. */
+  close: [CloseEvent];
 }
 
 export type ProxyEvents = EventEmitter<TinyProxyEvents>;

@@ -103,7 +103,10 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
     },
     drain: (url: string | URL) => pool.drain(url),
     async close(graceMs = 10_000): Promise<void> {
-      await inFlight.end(graceMs);
+      const first = !inFlight.closing;
+      const ended = inFlight.end(graceMs);
+      if (first) tell(events, 'close', { graceMs });
+      await ended;
       subscription?.end();
       transport.close();
     },
