@@ -74,6 +74,7 @@ const HOMES: { dependency: string; files: string[]; types: boolean }[] = [
 const PARTS = [
   { part: 'metrics', packages: ['prom-client'] },
   { part: 'traces', packages: ['@opentelemetry/api'] },
+  { part: 'status-page', packages: [] },
 ];
 
 const MOST_LINES = 300;

@@ -1,0 +1,37 @@
+// Compiled, never run: the types of express-tiny-proxy/status-page, by the name that users import.
+import express from 'express';
+import { tinyProxy } from 'express-tiny-proxy';
+import {
+  type StatusPage,
+  type StatusPageOptions,
+  type StatusReport,
+  statusPage,
+} from 'express-tiny-proxy/status-page';
+
+const proxy = tinyProxy({ target: 'http://10.0.0.1:8081' });
+const page: StatusPage = statusPage(proxy, { access: 'loopback' });
+express().use('/_proxy', page);
+page.close();
+
+const options: StatusPageOptions = { access: (req) => req.hostname === 'admin', actions: true };
+statusPage({ orders: proxy, users: proxy }, options);
+statusPage(proxy, { access: async (req) => req.secure });
+
+const report = {} as StatusReport;
+const since: string | null | undefined = report.proxies[0]?.backends[0]?.openSince;
+JSON.stringify(since);
+
+// @ts-expect-error: who may see it has to be said
+statusPage(proxy, {});
+// @ts-expect-error: it has to be said
+statusPage(proxy);
+// @ts-expect-error: misspelt
+statusPage(proxy, { access: 'localhost' });
+// @ts-expect-error: true or false, not whatever is like it
+statusPage(proxy, { access: (req) => req.ip });
+// @ts-expect-error: misspelt
+statusPage(proxy, { access: 'loopback', action: true });
+// @ts-expect-error: several are named
+statusPage([proxy], { access: 'loopback' });
+// @ts-expect-error: a Router is no proxy
+statusPage(express.Router(), { access: 'loopback' });

@@ -1,0 +1,11 @@
+/** What the events call a backend that `status()` has under this URL. */
+export function eventName(url: string): string {
+  if (url.startsWith('unix:')) return url;
+  const { protocol, hostname, port } = new URL(url);
+  return `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`;
+}
+
+/** Without the query, which may hold a key. A socket's path has none. */
+export function shownUrl(url: string): string {
+  return url.startsWith('unix:') ? url : url.split('?', 1)[0]!;
+}
