@@ -205,7 +205,9 @@ describe('status.json', () => {
         noRetry: null,
       },
     ]);
-    expect(incidents).toMatchObject([{ kind: 'break', backend: sick.host, detail: '1', count: 1 }]);
+    expect(incidents).toMatchObject([
+      { kind: 'break', backend: sick.host, detail: 'a failure', count: 1 },
+    ]);
   });
 
   it('holds the last 50 exchanges, and the last 50 that failed or were retried', async () => {

@@ -137,8 +137,10 @@ export class Recorder {
       'give-up': ({ backend, outcome, noRetry }) =>
         this.tell('give-up', backend, `${outcome}, ${noRetry}`),
       break: ({ backend, failures }) => {
-        this.backend(backend).openSince ??= Date.now();
-        this.tell('break', backend, String(failures));
+        const record = this.backend(backend);
+        const inRow = failures === 1 ? 'a failure' : `${failures} failures in a row`;
+        this.tell('break', backend, record.openSince === null ? inRow : 'a failed probe');
+        record.openSince ??= Date.now();
       },
       'half-open': ({ backend }) => this.tell('half-open', backend),
       reset: ({ backend }) => {

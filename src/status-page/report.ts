@@ -59,7 +59,7 @@ export interface ReportedIncident {
   time: string;
   kind: IncidentKind;
   backend: string | null;
-  /** `break`: failures in a row; `give-up`: the outcome and why there was no retry. */
+  /** What it came after (`break`); the outcome, and why there was no retry (`give-up`). */
   detail: string | null;
   count: number;
 }

@@ -72,7 +72,7 @@ function fillRow(incident, severalProxies) {
 function sentence({ kind, backend, detail, count }) {
   switch (kind) {
     case 'break':
-      return `${backend}: breaker open after ${detail === '1' ? '1 failure' : `${detail} failures in a row`}.`;
+      return `${backend}: breaker open after ${detail}.`;
     case 'half-open':
       return `${backend}: breaker half-open, a probe goes out.`;
     case 'reset':

@@ -1,7 +1,7 @@
 // @ts-check
 // The first thing to read: which backends are sick, since when, why, and what the proxy does.
 import { byId, element, setAttribute, setText, showList } from './dom.js';
-import { clock, counted, judge, lastMinute, probeIn } from './words.js';
+import { clock, counted, judge, lastMinute, probeIn, span } from './words.js';
 
 /** @typedef {import('../report.js').StatusReport} Report */
 /** @typedef {import('./words.js').Backend} Backend */
@@ -31,7 +31,7 @@ export function showVerdict(report, elapsedMs) {
         key: `${proxy.name} ${backend.url}`,
         name: several ? `${proxy.name} · ${backend.name}` : backend.name,
         judgement: judge(backend, report.bucketMs),
-        text: story(backend, proxy, report.bucketMs, elapsedMs),
+        text: story(backend, proxy, report, elapsedMs),
       }))
       .filter(({ judgement }) => judgement.level !== 'good'),
   );
@@ -95,13 +95,14 @@ const isIn = ({ drained, breaker }) => !drained && breaker !== 'open';
 /**
  * @param {Backend} backend
  * @param {Proxy} proxy
- * @param {number} bucketMs
+ * @param {Report} report
  * @param {number} elapsedMs
  */
-function story(backend, { backends }, bucketMs, elapsedMs) {
+function story(backend, { backends }, { bucketMs, time }, elapsedMs) {
   const why = backend.lastError === null ? '' : `: ${backend.lastError}`;
-  const since = (/** @type {string | null} */ time) =>
-    time === null ? '' : ` since ${clock(time)}`;
+  const now = Date.parse(time) + elapsedMs;
+  const since = (/** @type {string | null} */ start) =>
+    start === null ? '' : ` since ${clock(start)} (${span(now - Date.parse(start))})`;
   const others = backends.filter((other) => other !== backend && isIn(other)).length;
   const elsewhere =
     others === 0
