@@ -108,6 +108,11 @@ const sources: Source[] = readdirSync(SRC, { recursive: true, encoding: 'utf8' }
     return { file: name.replaceAll('\\', '/'), text, ast, imports: importsOf(ast) };
   });
 
+/** What a part serves to browsers. */
+const ASSETS = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((name) =>
+  /\.(?:js|css|html)$/.test(name),
+);
+
 const isOfPart = (file: string): boolean => PARTS.some(({ part }) => file.startsWith(`${part}/`));
 const core = sources.filter(({ file }) => !isOfPart(file));
 
@@ -196,6 +201,10 @@ describe('src', () => {
 
   it.each(sources)('$file has 300 lines at most', ({ text }) => {
     expect(lines(text)).toBeLessThanOrEqual(MOST_LINES);
+  });
+
+  it.each(ASSETS)('%s, which is no module of ours, has 300 lines at most', (file) => {
+    expect(lines(readFileSync(join(SRC, file), 'utf8'))).toBeLessThanOrEqual(MOST_LINES);
   });
 
   it.each(sources)('$file has no function of more than 60 lines', ({ text, ast }) => {

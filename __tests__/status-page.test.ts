@@ -21,9 +21,14 @@ describe('the page', () => {
 
     expect(page.status).toBe(200);
     expect(page.headers['content-type']).toBe('text/html; charset=utf-8');
-    expect(asked.filter((url) => !url.startsWith('data:')).sort()).toEqual(
-      ['main.js', 'status.json', 'status.json', 'style.css'].sort(),
-    );
+    expect(asked.filter((url) => !url.startsWith('data:')).sort()).toEqual([
+      'main.js',
+      'narrow.css',
+      'status.json',
+      'status.json',
+      'style.css',
+      'tables.css',
+    ]);
     expect(page.text).not.toMatch(/style="|<script>|<style|\son\w+=/);
     for (const file of asked.filter((url) => !url.startsWith('data:'))) {
       expect([file, (await get(at + file)).status]).toEqual([file, 200]);

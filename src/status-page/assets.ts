@@ -14,6 +14,8 @@ const TYPES: Record<string, string> = {
 const FILES = [
   'index.html',
   'style.css',
+  'tables.css',
+  'narrow.css',
   'main.js',
   'backends.js',
   'exchanges.js',
