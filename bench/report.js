@@ -6,8 +6,8 @@ import { MIB } from './units.js';
 
 /**
  * The medians of a proxy's rounds; times in ms but for `cpuUs`, microseconds a request.
- * @typedef {Round & { name: string, label: string, isOurs: boolean, least: number, most: number }}
- *   Figures `least` and `most` are of `cpuUs`
+ * @typedef {Round & { name: string, label: string, isOurs: boolean, least: number, most: number,
+ *   cpus: number[] }} Figures `least` and `most` are of `cpus`: `cpuUs`, round by round
  */
 
 /**
@@ -24,6 +24,7 @@ export function summary(entrants) {
         label,
         isOurs: name.startsWith('ours'),
         cpuUs: median(cpus),
+        cpus,
         least: Math.min(...cpus),
         most: Math.max(...cpus),
         perSecond: median(all('perSecond')),
@@ -62,15 +63,21 @@ export function table(figures) {
   return [aligned([header, ...rows]), legend, ...ratios(figures)].join('\n\n');
 }
 
-/** @param {Figures[]} figures */
+/**
+ * Round by round, and of these the median: what the machine does meanwhile hits both sides of a ratio.
+ * @param {Figures[]} figures
+ */
 function ratios(figures) {
   const ours = figures.filter(({ isOurs }) => isOurs);
   const others = figures.filter(({ isOurs }) => !isOurs);
   if (ours.length === 0 || others.length === 0) return [];
-  const header = ['CPU a request, ours / theirs', ...ours.map(({ label }) => label)];
+  const header = [
+    'CPU a request, ours / theirs, medians of the rounds',
+    ...ours.map(({ label }) => label),
+  ];
   const rows = others.map((peer) => [
     peer.label,
-    ...ours.map(({ cpuUs }) => (cpuUs / peer.cpuUs).toFixed(2)),
+    ...ours.map(({ cpus }) => median(cpus.map((us, i) => us / Number(peer.cpus[i]))).toFixed(2)),
   ]);
   return [aligned([header, ...rows])];
 }
