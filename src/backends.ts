@@ -5,21 +5,38 @@ import type { BalanceFunction, Candidate, ResolvedOptions } from './options.js';
 import type { BasePath } from './request-target.js';
 import { ConnectionLimit } from './transport/connection-limit.js';
 
+/** Milliseconds to the response's head. */
+export interface Latency {
+  /** The median. */
+  p50: number;
+  /** Of 100 attempts, 99 were no slower. */
+  p99: number;
+}
+
+/** One backend of `status()`. */
 export interface BackendStatus {
+  /** As it was configured; for `drain(url)`. */
   url: string;
+  /** Its share of the requests. */
   weight: number;
   /** `'half-open'` from the end of the cooldown on. */
   breaker: BreakerState;
+  /** Out of rotation by `drain()`. */
   drained: boolean;
   /** ISO time of the next probe while open. */
   openUntil: string | null;
+  /** Failures in a row; `breaker.failures` of them open the breaker. */
   consecutiveFailures: number;
+  /** Attempts that run there now. */
   inFlight: number;
+  /** Since the start. */
   attempts: number;
+  /** Attempts that counted against it, since the start. */
   failures: number;
+  /** What the last of these was: `'ECONNREFUSED'`, `'status 503'`; null where there was none. */
   lastError: string | null;
-  /** Milliseconds to the response's head, of the last attempts that got one. */
-  latency: { p50: number; p99: number } | null;
+  /** Of the last 512 attempts that got a head; null where none did. */
+  latency: Latency | null;
 }
 
 const LATENCIES = 512;

@@ -30,7 +30,8 @@ type State =
 
 type Outcome = 'success' | 'failure';
 
-export type BreakerState = State['name'];
+/** `'closed'`: traffic flows; `'open'`: it does not; `'half-open'`: one request, the probe, decides. */
+export type BreakerState = 'closed' | 'open' | 'half-open';
 
 /** A change of state, by the name of its event. */
 export type BreakerChange = 'break' | 'half-open' | 'reset';

@@ -2,8 +2,20 @@ import { STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http
 import { types } from 'node:util';
 import type { Hop } from './exchange.js';
 
+/** The codes that the proxy itself uses; a hook may throw a {@link ProxyError} with one of its own. */
+export type ProxyErrorCode =
+  | 'BAD_REQUEST'
+  | 'CLIENT_TIMEOUT'
+  | 'BODY_CONSUMED'
+  | 'BALANCE_FAILED'
+  | 'HOOK_FAILED'
+  | 'BAD_GATEWAY'
+  | 'NO_BACKEND'
+  | 'GATEWAY_TIMEOUT'
+  | 'LOOP';
+
 /** Every error that the proxy itself makes: code, HTTP status. */
-const STATUS_OF = {
+const STATUS_OF: Readonly<Record<ProxyErrorCode, number>> = {
   BAD_REQUEST: 400, // also sent as 405 and 431
   CLIENT_TIMEOUT: 408, // the client stopped sending its body
   BODY_CONSUMED: 500, // a parsed body that cannot be sent again
@@ -13,18 +25,17 @@ const STATUS_OF = {
   NO_BACKEND: 503, // every backend is open, drained or full, or the proxy is closing
   GATEWAY_TIMEOUT: 504, // attempt or request timeout
   LOOP: 508, // `via`: the request has been here before
-} as const;
+};
 
 const STATUS_BY_CODE: ReadonlyMap<string, number> = new Map(Object.entries(STATUS_OF));
 
-/** The codes that the proxy itself uses; a hook may throw a {@link ProxyError} with one of its own. */
-export type ProxyErrorCode = keyof typeof STATUS_OF;
-
+/** What `new ProxyError(code, init)` takes. */
 export interface ProxyErrorInit {
   /** HTTP status to answer, an integer from 400 to 599. Default: by the code, 502 for an unknown one. */
   status?: number;
   /** For the developer and the log; never sent to the client. */
   message?: string;
+  /** What it comes from; kept for Express's error handler and the log. */
   cause?: unknown;
 }
 
@@ -35,8 +46,11 @@ export interface ProxyErrorInit {
  * @throws {TypeError} when `status` is no error status.
  */
 export class ProxyError extends Error {
+  /** `'ProxyError'` */
   override readonly name = 'ProxyError';
+  /** A {@link ProxyErrorCode}, or a hook's own. */
   readonly code: string;
+  /** The HTTP status that the client gets. */
   readonly status: number;
   /** Response headers that belong to this error: `retry-after`, `allow`. */
   readonly headers: Record<string, string> = {};

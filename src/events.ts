@@ -10,17 +10,21 @@ import type { HeaderMap } from './headers.js';
  * (a request id may come twice). It is no own member: JSON and `structuredClone()` leave it out.
  */
 export interface AboutRequest {
+  /** Express's request. */
   readonly req: Request;
 }
 
+/** A request has begun. */
 export interface RequestEvent extends AboutRequest {
+  /** `''` with `trace: false`. */
   requestId: string;
 }
 
 /** About one attempt. */
 export interface AttemptEvent {
+  /** `''` with `trace: false`. */
   requestId: string;
-  /** `host:port` */
+  /** `host:port`, or `unix:path`. */
   backend: string;
   /** From 1. */
   attempt: number;
@@ -37,7 +41,9 @@ export interface AttemptStartEvent extends AttemptEvent, AboutRequest {
   readonly headers: HeaderMap;
 }
 
+/** An attempt, and what it has come to. */
 export interface FailureEvent extends AttemptEvent {
+  /** A status, or a code such as `'ECONNREFUSED'`. */
   outcome: number | string;
 }
 
@@ -45,7 +51,7 @@ export interface FailureEvent extends AttemptEvent {
 export interface HopEvent extends FailureEvent, AboutRequest {
   /** Of the backend's head; null where there was none. */
   status: number | null;
-  /** To that head, or to the failure. */
+  /** Milliseconds to that head, or to the failure. */
   ms: number;
   /** It counts as a failure of its backend. */
   failed: boolean;
@@ -53,17 +59,23 @@ export interface HopEvent extends FailureEvent, AboutRequest {
   readonly url: string;
 }
 
+/** An attempt has failed, and another one follows. */
 export interface RetryEvent extends FailureEvent {
   /** The backend of the next attempt; null where a backoff comes first. */
   next: string | null;
+  /** Milliseconds of backoff before it. */
   delayMs: number;
 }
 
+/** The last attempt of a replayable request has failed. */
 export interface GiveUpEvent extends FailureEvent {
+  /** Why no other one follows. */
   noRetry: NoRetryReason;
 }
 
+/** A request is over. */
 export interface DoneEvent extends AboutRequest {
+  /** `''` with `trace: false`. */
   requestId: string;
   /** The last one that was tried. */
   backend: string | null;
@@ -71,20 +83,31 @@ export interface DoneEvent extends AboutRequest {
   attempt: number;
   /** Null where the client left before a head. */
   status: number | null;
+  /** Milliseconds from its beginning to the end of its response. */
   ms: number;
+  /** Of the response's body, as far as the client was sent it. */
   bytes: number;
+  /** Its attempts. */
   hops: readonly Hop[];
+  /** Why no further attempt was made after a failure; null where the log has `-`. */
   noRetry: NoRetryReason | null;
 }
 
-export interface BreakEvent {
-  backend: string;
+/** A breaker has opened. */
+export interface BreakEvent extends BreakerEvent {
   /** In a row. */
   failures: number;
   /** ISO time of the next probe. */
   openUntil: string | null;
 }
 
+/** A breaker has changed its state. */
+export interface BreakerEvent {
+  /** `host:port`, or `unix:path`. */
+  backend: string;
+}
+
+/** `close()` was called. */
 export interface CloseEvent {
   /** What the requests in flight have to end. */
   graceMs: number;
@@ -107,9 +130,9 @@ export interface TinyProxyEvents {
   /** A breaker has opened. */
   break: [BreakEvent];
   /** A breaker lets its probe through. */
-  'half-open': [{ backend: string }];
+  'half-open': [BreakerEvent];
   /** A breaker has closed. */
-  reset: [{ backend: string }];
+  reset: [BreakerEvent];
   /** `close()` was called: new requests are refused. Once. */
   close: [CloseEvent];
 }

@@ -1,12 +1,27 @@
 export { accessLog } from './access-log.js';
-export type { BackendStatus } from './backends.js';
+export type { BackendStatus, Latency } from './backends.js';
 export type { BreakerState } from './breaker.js';
 export { ProxyError, type ProxyErrorCode, type ProxyErrorInit } from './errors.js';
-export type { TinyProxyEvents } from './events.js';
+export type {
+  AboutRequest,
+  AttemptEvent,
+  AttemptStartEvent,
+  BreakEvent,
+  BreakerEvent,
+  DoneEvent,
+  FailureEvent,
+  GiveUpEvent,
+  HopEvent,
+  RequestEvent,
+  RetryEvent,
+  TinyProxyEvents,
+} from './events.js';
 export type { Hop, NoRetryReason } from './exchange.js';
 export type {
+  BackoffOptions,
   BalanceFunction,
   BreakerOptions,
+  BudgetOptions,
   Candidate,
   LogFormat,
   LogOptions,
@@ -16,9 +31,10 @@ export type {
   RetryOptions,
   Target,
   TinyProxyOptions,
+  TlsOptions,
   TraceOptions,
   WeightedTarget,
 } from './options.js';
 export type { CookieRewrite } from './rewrite.js';
-export { type ProxyStatus, type TinyProxy, tinyProxy } from './tiny-proxy.js';
+export { type BudgetStatus, type ProxyStatus, type TinyProxy, tinyProxy } from './tiny-proxy.js';
 export { requestId } from './tracing.js';

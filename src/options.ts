@@ -20,7 +20,9 @@ export interface WeightedTarget {
 
 /** A backend as a `balance` function sees it. */
 export interface Candidate {
+  /** As it was configured. */
   readonly url: string;
+  /** Its share of the requests. */
   readonly weight: number;
   /** Attempts that run there now. */
   readonly inFlight: number;
@@ -29,6 +31,23 @@ export interface Candidate {
 /** Answers one of `backends`, the candidates that may be tried now. */
 export type BalanceFunction = (req: Request, backends: readonly Candidate[]) => Candidate;
 
+/** The waits before a backend that a request has tried already, milliseconds. */
+export interface BackoffOptions {
+  /** The longest first wait; each next one may be twice as long. Default 50. */
+  initialDelay?: number;
+  /** No wait is longer. Default 1000. */
+  maxDelay?: number;
+}
+
+/** How many retries there may be, of all requests together. */
+export interface BudgetOptions {
+  /** Retries for each request, over the last 10 s. Default 0.2. */
+  ratio?: number;
+  /** This many in a second are allowed whatever the ratio says. Default 10. */
+  minPerSecond?: number;
+}
+
+/** When, where and how often a failed request is sent again. */
 export interface RetryOptions {
   /** Methods that are replayed; every other is sent once and fails fast. Default `['GET', 'HEAD', 'PUT']`: idempotent (RFC 9110 9.2.2) and usual. */
   methods?: readonly string[];
@@ -39,15 +58,16 @@ export interface RetryOptions {
   /** Tries in all, the first included. Default 3. */
   attempts?: number;
   /** Milliseconds, exponential with full jitter; only before a backend that this request has tried already. Default `{ initialDelay: 50, maxDelay: 1000 }`. */
-  backoff?: { initialDelay?: number; maxDelay?: number };
+  backoff?: BackoffOptions;
   /** A retry is allowed while retries(10 s) < ratio x requests(10 s), or retries(1 s) < minPerSecond. Default `{ ratio: 0.2, minPerSecond: 10 }`; `false`: no limit. */
-  budget?: false | { ratio?: number; minPerSecond?: number };
+  budget?: false | BudgetOptions;
   /** A body is kept for replay up to this size; a longer one streams on and is not replayed once part of it was sent. Default 262144. */
   maxBodyBytes?: number;
   /** All kept bodies of this proxy together. Default 67108864. */
   maxTotalBytes?: number;
 }
 
+/** When a backend is left out, and for how long. */
 export interface BreakerOptions {
   /** Failures in a row that open it. Default 5. */
   failures?: number;
@@ -55,6 +75,7 @@ export interface BreakerOptions {
   cooldown?: number;
 }
 
+/** Request ids. */
 export interface TraceOptions {
   /** Default `'X-Request-ID'`. */
   header?: string;
@@ -67,10 +88,13 @@ export interface TraceOptions {
 /** `'text'`, `'json'`, or a format string or name of morgan's. */
 export type LogFormat = 'text' | 'json' | (string & {});
 
+/** Where log lines go. */
 export interface LogStream {
+  /** Gets one line, its line feed included. */
   write(line: string): unknown;
 }
 
+/** The log. */
 export interface LogOptions {
   /** Default `'text'`. */
   format?: LogFormat;
@@ -92,9 +116,16 @@ export interface Outgoing {
 
 /** What the client gets, for `modifyResponse` to change. */
 export interface OutgoingResponse {
+  /** From 200 to 599. */
   status: number;
   /** Names in lower case. Framing headers are ignored. */
   headers: Record<string, string | string[] | undefined>;
+}
+
+/** Node's, for `tls.connect()`. */
+export interface TlsOptions extends SecureContextOptions {
+  /** The name to ask for and to check. Default: the backend's host. */
+  servername?: string;
 }
 
 type Hpm = HpmOptions<Request, Response>;
@@ -149,9 +180,11 @@ export interface TinyProxyOptions {
   pathRewrite?: NonNullable<Hpm['pathRewrite']>;
   /** `start` and `proxyReq` run for every attempt, `proxyRes` and `end` for the response that is passed on, `error` once, when the exchange has failed. */
   on?: NonNullable<Hpm['on']>;
+  /** http-proxy-middleware's plugins; node:http carries all then. */
   plugins?: NonNullable<Hpm['plugins']>;
   /** Leaves out http-proxy-middleware's own plugins, `on` and `logger` among them. Default `false`. */
   ejectPlugins?: boolean;
+  /** For http-proxy-middleware's own messages; node:http carries all then. Default: none. */
   logger?: NonNullable<Hpm['logger']>;
   /** Headers to add to every attempt. */
   headers?: Record<string, string | string[]>;
@@ -162,9 +195,10 @@ export interface TinyProxyOptions {
   /** Verify the backend's certificate. Default `true`. */
   secure?: boolean;
   /** TLS settings towards the backends: `ca`, `cert`, `key`, ... */
-  ssl?: SecureContextOptions & { servername?: string };
+  ssl?: TlsOptions;
   /** Your own pool; `false`: a connection an attempt. Default: one pool a backend. */
   agent?: HttpAgent | HttpsAgent | false;
+  /** The local address to connect from; node:http carries all then. */
   localAddress?: string;
   /** Prepend the path of `target`. Default `true`. */
   prependPath?: boolean;
@@ -172,10 +206,15 @@ export interface TinyProxyOptions {
   ignorePath?: boolean;
   /** Write response header names as the backend does. Default `false`: in lower case. */
   preserveHeaderKeyCase?: boolean;
+  /** Rewrite the host of redirects to the client's `Host`. Default `false`. */
   autoRewrite?: boolean;
+  /** Rewrite the host of redirects to this one. */
   hostRewrite?: string;
+  /** Rewrite the protocol of redirects. */
   protocolRewrite?: 'http' | 'https';
+  /** Rewrite the `Domain` of `Set-Cookie`. */
   cookieDomainRewrite?: CookieRewrite;
+  /** Rewrite the `Path` of `Set-Cookie`. */
   cookiePathRewrite?: CookieRewrite;
 }
 
@@ -216,8 +255,8 @@ export interface ResolvedRetry
     'unsent' | 'attempts' | 'maxBodyBytes' | 'maxTotalBytes'
   > {
   methods: ReadonlySet<string>;
-  backoff: { initialDelay: number; maxDelay: number };
-  budget: false | { ratio: number; minPerSecond: number };
+  backoff: Required<BackoffOptions>;
+  budget: false | Required<BudgetOptions>;
 }
 
 /** The defaults, in one place; README's table is checked against them. */

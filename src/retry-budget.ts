@@ -1,3 +1,5 @@
+import type { BudgetOptions } from './options.js';
+
 /**
  * Retries as a share of requests. A fixed number of retries multiplies the load on a backend by
  * that number just when it is least able to bear it; a budget adds at most `ratio` of it, whatever
@@ -8,11 +10,6 @@ const BUCKET_MS = 100;
 const BUCKETS = 100; // 10 s
 const FLOOR_BUCKETS = 10; // 1 s
 
-export interface BudgetOptions {
-  ratio: number;
-  minPerSecond: number;
-}
-
 export class RetryBudget {
   readonly #requests = new Uint32Array(BUCKETS);
   readonly #retries = new Uint32Array(BUCKETS);
@@ -20,7 +17,7 @@ export class RetryBudget {
   #retriesInWindow = 0;
   #tick = 0;
 
-  constructor(private readonly options: BudgetOptions) {}
+  constructor(private readonly options: Required<BudgetOptions>) {}
 
   /** A request has come. */
   deposit(now: number): void {

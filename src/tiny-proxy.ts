@@ -30,7 +30,15 @@ import { undiciTransport } from './transport/undici.js';
 import { isMissedUpgrade, Subscription, upgradeListener } from './upgrade.js';
 import { resolveOptions } from './validate-options.js';
 
+/** The retry budget, in `status()`. */
+export interface BudgetStatus {
+  /** Retries that it would allow now. */
+  left: number;
+}
+
+/** What `status()` answers; plain JSON. */
 export interface ProxyStatus {
+  /** What carries the attempts. */
   transport: 'http' | 'undici';
   /** Why `'auto'` has taken node:http: `'option "agent"'`, say. */
   transportReason?: string;
@@ -38,9 +46,11 @@ export interface ProxyStatus {
   inFlight: number;
   /** Since the start. */
   requests: number;
+  /** Failed attempts that another one followed, since the start. */
   retries: number;
   /** How many retries the budget would allow now; null without a budget. */
-  budget: { left: number } | null;
+  budget: BudgetStatus | null;
+  /** In the order of `target`. */
   backends: BackendStatus[];
 }
 
@@ -53,6 +63,7 @@ export interface TinyProxy extends Router {
   upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void;
   /** A snapshot; plain JSON. */
   status(): ProxyStatus;
+  /** What it tells while it works. A listener that throws harms no request. */
   readonly events: EventEmitter<TinyProxyEvents>;
   /**
    * Takes a backend out of rotation; answers the function that puts it back.

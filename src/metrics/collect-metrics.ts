@@ -5,6 +5,7 @@ import { type AnyRegistry, Family } from './family.js';
 import { backendLabel, methodLabel, outcomeLabel, statusClass, statusLabel } from './labels.js';
 import { Series } from './series.js';
 
+/** What `collectMetrics(proxy, options)` takes. */
 export interface MetricsOptions {
   /** Where the metrics go: prom-client's own `register`, or one of yours. Required. */
   register: AnyRegistry;

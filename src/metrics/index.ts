@@ -1,1 +1,2 @@
 export { collectMetrics, type MetricsOptions } from './collect-metrics.js';
+export type { AnyRegistry } from './family.js';

@@ -24,6 +24,7 @@ import {
 } from './attributes.js';
 import { checkTracesOptions } from './check-options.js';
 
+/** What `traceRequests(proxy, options)` takes. */
 export interface TracesOptions {
   /** Makes the spans. Default: the one that is registered with `@opentelemetry/api`, also later. */
   tracerProvider?: TracerProvider;
