@@ -1,11 +1,14 @@
 // Compiled, never run: the types of express-tiny-proxy/metrics, by the name that users import.
 import { tinyProxy } from 'express-tiny-proxy';
-import { collectMetrics, type MetricsOptions } from 'express-tiny-proxy/metrics';
+import { type AnyRegistry, collectMetrics, type MetricsOptions } from 'express-tiny-proxy/metrics';
 import { type OpenMetricsContentType, Registry, register } from 'prom-client';
 
 const proxy = tinyProxy({ target: 'http://10.0.0.1:8081' });
 const stop: () => void = collectMetrics(proxy, { register });
 stop();
+
+const registry: AnyRegistry = register;
+collectMetrics(proxy, { register: registry });
 
 const options: MetricsOptions = {
   register: new Registry<OpenMetricsContentType>(),

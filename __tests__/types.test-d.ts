@@ -2,23 +2,50 @@
 import type { EventEmitter } from 'node:events';
 import express, { type Request, type RequestHandler, type Router } from 'express';
 import {
+  type AboutRequest,
+  type AttemptEvent,
+  type AttemptStartEvent,
   accessLog,
   type BackendStatus,
+  type BackoffOptions,
+  type BalanceFunction,
+  type BreakEvent,
+  type BreakerEvent,
+  type BreakerOptions,
   type BreakerState,
+  type BudgetOptions,
+  type BudgetStatus,
   type Candidate,
+  type CookieRewrite,
+  type DoneEvent,
+  type FailureEvent,
+  type GiveUpEvent,
+  type HeaderMap,
   type Hop,
+  type HopEvent,
+  type Latency,
+  type LogFormat,
   type LogOptions,
+  type LogStream,
   type NoRetryReason,
   type Outgoing,
   type OutgoingResponse,
   ProxyError,
+  type ProxyErrorCode,
+  type ProxyErrorInit,
   type ProxyStatus,
+  type RequestEvent,
+  type RetryEvent,
+  type RetryOptions,
   requestId,
+  type Target,
   type TinyProxy,
   type TinyProxyEvents,
   type TinyProxyOptions,
+  type TlsOptions,
   type TraceOptions,
   tinyProxy,
+  type WeightedTarget,
 } from '../src/index.js';
 
 type Equal<A, B> =
@@ -253,3 +280,39 @@ holds<
     false
   >
 >();
+
+// Every other type that an option, an event or the status is made of has its name.
+holds<Equal<TinyProxyEvents['request'], [RequestEvent]>>();
+holds<Equal<TinyProxyEvents['attempt'], [AttemptStartEvent]>>();
+holds<Equal<TinyProxyEvents['hop'], [HopEvent]>>();
+holds<Equal<TinyProxyEvents['retry'], [RetryEvent]>>();
+holds<Equal<TinyProxyEvents['give-up'], [GiveUpEvent]>>();
+holds<Equal<TinyProxyEvents['done'], [DoneEvent]>>();
+holds<Equal<TinyProxyEvents['break'], [BreakEvent]>>();
+holds<Equal<TinyProxyEvents['half-open'], [BreakerEvent]>>();
+holds<Equal<TinyProxyEvents['reset'], [BreakerEvent]>>();
+holds<Equal<AboutRequest['req'], Request>>();
+holds<Equal<AttemptStartEvent['headers'], HeaderMap>>();
+holds<FailureEvent extends AttemptEvent ? true : false>();
+holds<HopEvent extends FailureEvent ? true : false>();
+holds<Equal<ProxyStatus['budget'], BudgetStatus | null>>();
+holds<Equal<BackendStatus['latency'], Latency | null>>();
+holds<Equal<TinyProxyOptions['target'], Target | readonly Target[]>>();
+holds<WeightedTarget extends Target ? true : false>();
+holds<Equal<RetryOptions['backoff'], BackoffOptions | undefined>>();
+holds<Equal<RetryOptions['budget'], false | BudgetOptions | undefined>>();
+holds<Equal<TinyProxyOptions['breaker'], boolean | BreakerOptions | undefined>>();
+holds<Equal<TinyProxyOptions['ssl'], TlsOptions | undefined>>();
+holds<Equal<TinyProxyOptions['cookieDomainRewrite'], CookieRewrite | undefined>>();
+holds<Equal<LogOptions['format'], LogFormat | undefined>>();
+holds<Equal<LogOptions['stream'], LogStream | undefined>>();
+const first: BalanceFunction = (_req, backends) => backends[0]!;
+tinyProxy({ target, balance: first });
+const init: ProxyErrorInit = { status: 503, message: 'closed on Sundays', cause: new Error() };
+const code: ProxyErrorCode = 'NO_BACKEND';
+holds<Equal<ProxyError['code'], string>>();
+holds<Equal<keyof ProxyErrorInit, 'status' | 'message' | 'cause'>>();
+new ProxyError(code, init);
+// @ts-expect-error: no code of the proxy's own
+const unknownCode: ProxyErrorCode = 'NO_IDEA';
+void unknownCode;

@@ -17,6 +17,7 @@ export type {
   TinyProxyEvents,
 } from './events.js';
 export type { Hop, NoRetryReason } from './exchange.js';
+export type { HeaderMap } from './headers.js';
 export type {
   BackoffOptions,
   BalanceFunction,

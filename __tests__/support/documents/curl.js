@@ -40,7 +40,8 @@ for (const url of positionals) await ask(url);
 /** @param {string} url */
 async function ask(url) {
   const asked = request(url, { method, headers, agent: false });
-  asked.end(body);
+  if (headers.Expect === undefined) asked.end(body);
+  else asked.on('continue', () => asked.end(body)).flushHeaders();
   /** @type {import('node:http').IncomingMessage} */
   const answer = await new Promise((resolve, reject) => {
     asked.on('response', resolve).on('error', reject);
@@ -58,4 +59,5 @@ async function ask(url) {
     else process.stdout.write(chunk);
   }
   if (end !== undefined) process.stdout.write(whole + end.replaceAll('\\n', '\n'));
+  asked.destroy(); // the body that nobody has asked for is not sent
 }

@@ -1,0 +1,29 @@
+// @ts-check
+/** Leaves in dist the declarations that an entry of the package leads to: the others nobody can import. */
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+
+/** @type {Set<string>} */
+const needed = new Set();
+for (const { types } of Object.values(manifest.exports)) if (types) follow(join(ROOT, types));
+
+const dist = join(ROOT, 'dist');
+for (const name of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
+  const file = join(dist, name);
+  if (name.endsWith('.d.ts') && !needed.has(file)) rmSync(file);
+}
+
+/** @param {string} file */
+function follow(file) {
+  if (needed.has(file)) return;
+  needed.add(file);
+  for (const [, path = ''] of readFileSync(file, 'utf8').matchAll(
+    /(?:from |import\()['"](\.[^'"]+)['"]/g,
+  )) {
+    follow(join(dirname(file), path.replace(/\.js$/, '.d.ts')));
+  }
+}
