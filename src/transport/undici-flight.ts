@@ -139,7 +139,7 @@ export class UndiciFlight implements Flight {
 
   fail(error: Error): void {
     if (this.over) return;
-    const code = codeOf(error);
+    const code = codeOf(error, this.#head !== null);
     const { connected, carrier } = this;
     const untouched = connected && carrier.reused && carrier.bytesRead === this.#bytesBefore;
     const stale = untouched && (code === 'ECONNRESET' || code === 'EPIPE');
@@ -166,13 +166,15 @@ function texts(fields: readonly Buffer[]): string[] {
 }
 
 /** undici's own codes by the names that ours have; its parser's errors have none (Node's: `HPE_...`). */
-function codeOf(error: Error): string {
-  const { code = 'EPROTO' } = error as NodeJS.ErrnoException;
+function codeOf(error: Error, inBody: boolean): string {
+  const { code = 'EPROTO', name, message } = error as NodeJS.ErrnoException;
   // The client's bytes, where a hook has made a path of them.
-  if (error.message === 'invalid request path') return 'ERR_UNESCAPED_CHARACTERS';
+  if (message === 'invalid request path') return 'ERR_UNESCAPED_CHARACTERS';
+  // Its name for whatever its parser has met in a head, behind a Content-Length.
+  const mismatch = !inBody && code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
   // An unasked 100 or 101, a byte that answers no request; or what is no HTTP.
-  if (/^bad (?:response|upgrade)$/.test(error.message)) return 'INVALID_RESPONSE';
-  if (error.name === 'HTTPParserError') return 'INVALID_RESPONSE';
+  const isBad = mismatch || name === 'HTTPParserError' || /^bad (response|upgrade)$/.test(message);
+  if (isBad) return 'INVALID_RESPONSE';
   if (code === 'UND_ERR_HEADERS_OVERFLOW') return 'HPE_HEADER_OVERFLOW';
   return code.startsWith('UND_ERR_') ? 'ECONNRESET' : code;
 }

@@ -167,6 +167,7 @@ class Connection implements Carrier {
     // Before undici's: it takes a reset for the end of a body that ends by close.
     socket.on('error', (error) => {
       if (this.#flight?.connected) this.#flight.fail(error); // else another connection is made
+      socket.destroy(); // a TLS error leaves it open, to be taken for a sound one
     });
     this.statusLine.watch(socket);
     const read = socket.read.bind(socket);
@@ -194,10 +195,9 @@ class Connection implements Carrier {
   }
 
   dispatch({ method, path, headers, body }: Attempt, flight: UndiciFlight): void {
-    const servername = this.backend.url.hostname; // or it would be the client's Host, and close at its change
-    const reset = false; // or it would close after every HEAD
-    const request = { method, path, headers, body: body as Buffer | null, servername, reset };
-    this.#client.dispatch(request, flight);
+    // Or it would be the client's Host, and close at its change; or close after every HEAD.
+    const own = { servername: this.backend.url.hostname, reset: false };
+    this.#client.dispatch({ method, path, headers, body: body as Buffer | null, ...own }, flight);
   }
 
   get bytesRead(): number {
