@@ -48,20 +48,26 @@ async function setUp(row: FaultRow, method: Method): Promise<Scene> {
   return { row, method, body, sick, well, running };
 }
 
-function send({ method, body, running }: Scene): Promise<ClientResponse> {
+/** A bit more than half of it, and the rest when the faulty backend has had its fault. */
+async function* inTwoParts({ body, sick }: Scene): AsyncGenerator<Buffer> {
+  const part = Math.ceil(body.length * 0.6);
+  for (let at = 0; at < part; at += 65_536) yield body.subarray(at, Math.min(at + 65_536, part));
+  await until(() => sick!.peers[0]?.over, 'the fault');
+  for (let at = part; at < body.length; at += 65_536) yield body.subarray(at, at + 65_536);
+}
+
+function send(scene: Scene): Promise<ClientResponse> {
+  const { method, body, running } = scene;
   const { length } = body;
   const headers = {
     'X-Request-ID': 'night-1',
     'X-A': 'b',
     ...(length > 0 && { 'Content-Length': length }),
   };
-  const pieces = Array.from({ length: Math.ceil(length / 65_536) }, (_, i) =>
-    body.subarray(i * 65_536, (i + 1) * 65_536),
-  );
   return get(`${running.url}/orders/7?a=b`, {
     method,
     headers,
-    ...(length > 0 && { body: length > SMALL ? Readable.from(pieces) : body }),
+    ...(length > 0 && { body: length > SMALL ? Readable.from(inTwoParts(scene)) : body }),
   });
 }
 
@@ -143,8 +149,8 @@ const NOTHING_WRONG = { failures: 0, consecutiveFailures: 0, breaker: 'closed', 
 function checkLine({ hops, noRetry, status }: LogLine, ending: Ending, names: string[]): void {
   expect(status).toBe(ending.status);
   const outcomes = hops.map(({ outcome }, i) => {
-    const any = String(ending.hops[i]).split('|');
-    return any.includes(String(outcome)) ? ending.hops[i] : outcome;
+    const any = String(ending.hops[i]).replaceAll('*', '.+'); // OpenSSL's names differ by its version
+    return new RegExp(`^(?:${any})$`).test(String(outcome)) ? ending.hops[i] : outcome;
   });
   expect(outcomes).toEqual(ending.hops);
   expect(hops.map(({ backend }) => backend)).toEqual(names.slice(0, hops.length));

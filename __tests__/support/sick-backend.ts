@@ -18,6 +18,8 @@ export interface Peer {
   request(): Promise<void>;
   /** So much has come. */
   bytes(count: number): Promise<void>;
+  /** All has been done to it. */
+  over: boolean;
 }
 
 export type Play = (peer: Peer) => Promise<void>;
@@ -75,9 +77,13 @@ export class SickBackend extends LoopbackServer {
         taken += found?.length ?? 0;
         return socket.destroyed || found !== undefined;
       });
-    const peer = { socket, tcp, nth: at + 1, request, bytes };
+    const peer: Peer = { socket, tcp, nth: at + 1, request, bytes, over: false };
     this.peers.push(peer);
-    play(peer).catch((error) => this.failed(error));
+    play(peer)
+      .then(() => {
+        peer.over = true;
+      })
+      .catch((error) => this.failed(error));
   }
 }
 

@@ -12,7 +12,7 @@ import {
 import { type FaultRow, fails, goesOn, goesOnFrom, SHORT_MS } from './row.js';
 
 const KEPT = 100_000;
-const LONG = 16_000_000;
+const LONG = 1_000_000;
 const reached = { phase: 'amid the upload', reached: 'part', connections: 1 } as const;
 const kept = { ...reached, bodyBytes: KEPT } as const;
 const long = { ...reached, bodyBytes: LONG } as const;
@@ -61,7 +61,7 @@ export const AMID_UPLOAD: FaultRow[] = [
   {
     ...long,
     fault: 'reset',
-    how: 'of 16 MB, which are not kept',
+    how: 'of 1 MB, which are not kept',
     sick: afterMuch(reset),
     PUT: fails('ECONNRESET', 'body'),
     POST: fails('ECONNRESET'),
@@ -69,7 +69,7 @@ export const AMID_UPLOAD: FaultRow[] = [
   {
     ...long,
     fault: 'closed',
-    how: 'of 16 MB, which are not kept',
+    how: 'of 1 MB, which are not kept',
     sick: afterMuch(close),
     PUT: fails('ECONNRESET', 'body'),
     POST: fails('ECONNRESET'),
@@ -77,7 +77,7 @@ export const AMID_UPLOAD: FaultRow[] = [
   {
     ...long,
     fault: 'hang',
-    how: 'of 16 MB, which are not kept: it reads no more',
+    how: 'of 1 MB, which are not kept: it reads no more',
     sick: afterMuch(hang),
     options: { attemptTimeout: SHORT_MS * 2 },
     PUT: fails('ETIMEDOUT', 'body'),

@@ -74,7 +74,7 @@ export const BEFORE_CONNECTION: FaultRow[] = [
     how: 'it speaks plain HTTP, and the target says https:',
     sick: handshake(write('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n')),
     connections: 1,
-    ...goesOn('EPROTO|ERR_SSL_WRONG_VERSION_NUMBER|ERR_SSL_PACKET_LENGTH_TOO_LONG'),
+    ...goesOn('EPROTO|ERR_SSL_*'),
   },
   {
     ...unreached,

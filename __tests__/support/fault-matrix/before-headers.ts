@@ -49,7 +49,7 @@ export const BEFORE_HEADERS: FaultRow[] = [
     how: 'bytes that are no TLS record',
     sick: { ...sick(breakTls), tls: localhostCertificate },
     options: { ssl: { ca: localhostCertificate.cert } },
-    ...goesOn('EPROTO|ERR_SSL_WRONG_VERSION_NUMBER|ERR_SSL_PACKET_LENGTH_TOO_LONG'),
+    ...goesOn('EPROTO|ERR_SSL_*'),
   },
   {
     ...reached,

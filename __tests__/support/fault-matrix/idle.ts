@@ -135,6 +135,6 @@ export const IDLE: FaultRow[] = [
     how: 'as it is used again: bytes that are no TLS record',
     sick: { ...whenUsed(breakTls), tls: localhostCertificate },
     options: { ssl: { ca: localhostCertificate.cert } },
-    ...goesOn('EPROTO|ERR_SSL_WRONG_VERSION_NUMBER|ERR_SSL_PACKET_LENGTH_TOO_LONG'),
+    ...goesOn('EPROTO|ERR_SSL_*'),
   },
 ];
