@@ -20,6 +20,7 @@ const START_LIMIT_MS = 10_000;
  * @property {any} ready what the child told when it was ready
  * @property {(question: string, value?: unknown) => Promise<any>} ask
  * @property {() => Promise<void>} kill SIGKILL, and wait until it is gone
+ * @property {(name: NodeJS.Signals) => void} signal
  * @property {Promise<number | null>} exited its exit code
  */
 
@@ -53,11 +54,14 @@ function fail(error) {
  * @param {string} file a file of this folder that calls `serveParent`
  * @param {object} settings what the child gets as its settings
  * @param {string[]} [nodeOptions] '--expose-gc', say
+ * @param {string[]} [runner] what runs Node: `ip netns exec NAME`
  * @returns {Promise<Peer>}
  */
-export async function startProcess(file, settings, nodeOptions = []) {
+export async function startProcess(file, settings, nodeOptions = [], runner = []) {
+  const [execPath = process.execPath, ...before] = [...runner, process.execPath];
   const child = fork(new URL(file, import.meta.url), [JSON.stringify(settings)], {
-    execArgv: nodeOptions,
+    execPath,
+    execArgv: [...before, ...nodeOptions],
     env: { ...process.env, NODE_ENV: 'production' },
   });
   /** @type {Map<number, { resolve: (answer: any) => void, reject: (error: Error) => void }>} */
@@ -100,6 +104,9 @@ export async function startProcess(file, settings, nodeOptions = []) {
     async kill() {
       child.kill('SIGKILL');
       await exited;
+    },
+    signal(name) {
+      child.kill(name);
     },
     exited,
   };
