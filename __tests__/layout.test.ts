@@ -18,6 +18,7 @@ const ORDER = [
   'outgoing-request.ts',
   'upgrade.ts',
   'context.ts',
+  'notices.ts',
   'access-log.ts',
   'transport/undici.ts',
   'transport/undici-flight.ts',
@@ -31,6 +32,7 @@ const ORDER = [
   'transport/pass-body.ts',
   'transport/tunnel.ts',
   'transport/agent.ts',
+  'transport/per-backend.ts',
   'transport/dial.ts',
   'hpm.ts',
   'respond.ts',
@@ -43,6 +45,7 @@ const ORDER = [
   'retry.ts',
   'retry-budget.ts',
   'backends.ts',
+  'balance.ts',
   'transport/connection-limit.ts',
   'breaker.ts',
   'request-target.ts',
@@ -80,7 +83,7 @@ const PARTS = [
 const MOST_LINES = 300;
 const MOST_LINES_OF_A_FUNCTION = 60;
 /** The aim is 2,000. This is where it stands; it may only go down, or grow by a feature. */
-const MOST_LINES_OF_CODE = 5376;
+const MOST_LINES_OF_CODE = 5481;
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const SRC = join(ROOT, 'src');

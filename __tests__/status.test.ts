@@ -34,6 +34,7 @@ describe('status()', () => {
     const idle = {
       breaker: 'closed',
       drained: false,
+      healthy: true,
       openUntil: null,
       consecutiveFailures: 0,
       inFlight: 0,

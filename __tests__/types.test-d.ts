@@ -1,5 +1,6 @@
 // Compiled, never run: what the public types promise, and what they refuse. `npm run types`.
 import type { EventEmitter } from 'node:events';
+import type { Socket } from 'node:net';
 import express, { type Request, type RequestHandler, type Router } from 'express';
 import {
   type AboutRequest,
@@ -70,6 +71,11 @@ holds<Equal<ReturnType<typeof accessLog>, RequestHandler>>();
 holds<Equal<ReturnType<TinyProxy['status']>, ProxyStatus>>();
 holds<Equal<ReturnType<TinyProxy['drain']>, () => void>>();
 holds<Equal<ReturnType<TinyProxy['close']>, Promise<void>>>();
+holds<Equal<Parameters<TinyProxy['setTargets']>, [target: TinyProxyOptions['target']]>>();
+holds<Equal<ReturnType<TinyProxy['setTargets']>, void>>();
+holds<Equal<ReturnType<TinyProxy['dial']>, { socket: Socket; host: string }>>();
+proxy.setTargets([{ url: 'https://orders.internal:8443', address: '10.0.0.7', weight: 2 }]);
+proxy.setHealthy(target, false, 'status 503');
 holds<Equal<TinyProxy['events'], EventEmitter<TinyProxyEvents>>>();
 
 // The request of the app.
@@ -103,6 +109,7 @@ holds<
       weight: number;
       breaker: 'closed' | 'open' | 'half-open';
       drained: boolean;
+      healthy: boolean;
       openUntil: string | null;
       consecutiveFailures: number;
       inFlight: number;
@@ -131,7 +138,8 @@ holds<
 
 // Events are told with their payloads.
 type RequestEventName = 'request' | 'attempt' | 'hop' | 'retry' | 'give-up' | 'done';
-type EventName = RequestEventName | 'break' | 'half-open' | 'reset' | 'close';
+type PoolEventName = 'break' | 'half-open' | 'reset' | 'targets' | 'unhealthy' | 'healthy';
+type EventName = RequestEventName | PoolEventName | 'close';
 holds<Equal<keyof TinyProxyEvents, EventName>>();
 proxy.events.on('request', ({ requestId: id, req }) => {
   holds<Equal<typeof id, string>>();

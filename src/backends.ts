@@ -1,7 +1,7 @@
 import type { Request } from 'express';
+import { type Balance, compileBalance } from './balance.js';
 import { Breaker, type BreakerChange, type BreakerState, type Ticket } from './breaker.js';
-import { atOnce, hookError, ProxyError } from './errors.js';
-import type { BalanceFunction, Candidate, ResolvedOptions } from './options.js';
+import type { ResolvedOptions, ResolvedTarget } from './options.js';
 import type { BasePath } from './request-target.js';
 import { ConnectionLimit } from './transport/connection-limit.js';
 
@@ -23,6 +23,8 @@ export interface BackendStatus {
   breaker: BreakerState;
   /** Out of rotation by `drain()`. */
   drained: boolean;
+  /** `false`: `setHealthy()` has said so, a health check, say. It is skipped as long as another may be tried. */
+  healthy: boolean;
   /** ISO time of the next probe while open. */
   openUntil: string | null;
   /** Failures in a row; `breaker.failures` of them open the breaker. */
@@ -43,12 +45,16 @@ const LATENCIES = 512;
 
 export class Backend {
   readonly url: URL;
-  /** As configured. */
+  /** What tells it from every other, over all lists of targets. */
+  readonly key: string;
+  /** As configured; with an `address`, that in place of the host. */
   readonly label: string;
   /** `host:port`, or `unix:path` */
   readonly name: string;
   readonly socketPath: string | undefined;
-  readonly weight: number;
+  /** To be dialled instead of the URL's host. */
+  readonly address: string | undefined;
+  weight: number;
   readonly base: BasePath;
   readonly breaker: Breaker | null;
   /** `maxConnections` */
@@ -59,22 +65,24 @@ export class Backend {
   lastError: string | null = null;
   /** How many drains are in force. */
   drains = 0;
+  healthy = true;
   /** Smooth weighted round-robin's running credit. */
   credit = 0;
+  /** It is no target any more; called when its last attempt is over. */
+  #forget: (() => void) | null = null;
   readonly #latencies = new Float64Array(LATENCIES);
   #heads = 0;
 
-  constructor(
-    target: ResolvedOptions['targets'][number],
-    options: ResolvedOptions,
-    onChange: OnBreakerChange,
-  ) {
-    const { url } = target;
+  constructor(target: ResolvedTarget, options: ResolvedOptions, onChange: OnBreakerChange) {
+    const { url, label } = target;
     this.url = url;
-    this.label = target.label;
+    this.key = target.key;
+    this.label = label;
     this.socketPath = target.socketPath;
+    this.address = target.address;
+    const { hostname } = this.socketPath === undefined ? new URL(label) : url;
     const port = url.port || (url.protocol === 'https:' ? 443 : 80);
-    this.name = this.socketPath === undefined ? `${url.hostname}:${port}` : target.label;
+    this.name = this.socketPath === undefined ? `${hostname}:${port}` : label;
     this.weight = target.weight;
     const [path, search] = options.prependPath === false ? ['/', ''] : [url.pathname, url.search];
     this.base = { path, stem: path.replace(/\/$/, ''), search };
@@ -103,6 +111,19 @@ export class Backend {
   leave(ticket: Ticket): void {
     this.inFlight--;
     this.breaker?.leave(ticket);
+    if (this.inFlight === 0) this.#forget?.();
+  }
+
+  /** No attempt goes there any more; `forget` is called when none is left, at once or later. */
+  retire(forget: () => void): void {
+    this.drains++;
+    this.#forget = forget;
+    this.limit?.sendAway();
+    if (this.inFlight === 0) forget();
+  }
+
+  get retired(): boolean {
+    return this.#forget !== null;
   }
 
   fail(ticket: Ticket, error: string, now: number): void {
@@ -124,6 +145,7 @@ export class Backend {
       weight: this.weight,
       breaker: this.breaker?.stateAt(now) ?? 'closed',
       drained: this.drains > 0,
+      healthy: this.healthy,
       openUntil: this.openUntil(now),
       consecutiveFailures: this.breaker?.failures ?? 0,
       inFlight: this.inFlight,
@@ -146,28 +168,58 @@ export class Backend {
 
 export type OnBreakerChange = (backend: Backend, change: BreakerChange) => void;
 
-type Balance = (candidates: readonly Backend[], req: Request) => Backend;
+export interface Replaced {
+  readonly added: Backend[];
+  readonly removed: Backend[];
+}
 
 /** The pool: who may be tried, and who of them is next. */
 export class BackendPool {
-  readonly all: readonly Backend[];
+  all: readonly Backend[];
   readonly #balance: Balance;
   readonly #limited: boolean;
 
-  constructor(options: ResolvedOptions, onChange: OnBreakerChange) {
+  constructor(
+    private readonly options: ResolvedOptions,
+    private readonly onChange: OnBreakerChange,
+  ) {
     this.all = options.targets.map((target) => new Backend(target, options, onChange));
     this.#balance = compileBalance(options.balance);
     this.#limited = options.maxConnections !== undefined;
   }
 
-  /** The backends that may be tried now, `tried` ones left out; full ones too, unless all are. */
+  /**
+   * The backends that may be tried now, `tried` ones left out; full ones too, unless all are. Of the
+   * unhealthy ones any, where no healthy one may be tried: that is never worse than not to know.
+   */
   candidates(now: number, leftOut?: ReadonlySet<Backend>): Backend[] {
-    const available = this.all.filter(
-      (backend) => backend.available(now) && (leftOut === undefined || !leftOut.has(backend)),
-    );
-    if (!this.#limited) return available;
-    const free = available.filter(({ limit }) => limit?.full === false);
-    return free.length > 0 ? free : available;
+    let found = this.all.filter((backend) => backend.healthy && backend.available(now));
+    if (found.length === 0) found = this.all.filter((backend) => backend.available(now));
+    if (leftOut !== undefined) found = found.filter((backend) => !leftOut.has(backend));
+    if (!this.#limited) return found;
+    const free = found.filter(({ limit }) => limit?.full === false);
+    return free.length > 0 ? free : found;
+  }
+
+  /**
+   * Those that are in both lists stay as they are, but for their weight; `forget` is called for each
+   * that leaves, when its last attempt is over. Answers what has changed, null where nothing has.
+   */
+  replace(targets: readonly ResolvedTarget[], forget: (backend: Backend) => void): Replaced | null {
+    const leaving = new Map(this.all.map((backend) => [backend.key, backend]));
+    const added: Backend[] = [];
+    let reweighted = false;
+    this.all = targets.map((target) => {
+      const known = leaving.get(target.key);
+      const backend = known ?? new Backend(target, this.options, this.onChange);
+      if (!leaving.delete(target.key)) added.push(backend);
+      reweighted ||= backend.weight !== target.weight;
+      backend.weight = target.weight;
+      return backend;
+    });
+    const removed = [...leaving.values()];
+    for (const backend of removed) backend.retire(() => forget(backend));
+    return reweighted || added.length + removed.length > 0 ? { added, removed } : null;
   }
 
   /** @throws {ProxyError} `BALANCE_FAILED` */
@@ -183,17 +235,20 @@ export class BackendPool {
     return waits.length === 0 ? 0 : Math.min(...waits);
   }
 
+  /** @throws {TypeError} that names the `caller` for a URL that is no target. */
+  find(caller: string, url: string | URL): Backend {
+    const text = String(url);
+    const hrefOf = (label: string): string => (URL.canParse(label) ? new URL(label).href : label);
+    const href = hrefOf(text);
+    const backend = this.all.find(({ label }) => label === text || hrefOf(label) === href);
+    if (backend !== undefined) return backend;
+    const known = this.all.map((candidate) => candidate.label).join(', ') || 'none';
+    throw new TypeError(`${caller}: "${text}" is no backend of this proxy; they are ${known}`);
+  }
+
   /** @throws {TypeError} for a URL that is no target. */
   drain(url: string | URL): () => void {
-    const text = String(url);
-    const href = URL.canParse(text) ? new URL(text).href : text;
-    const backend = this.all.find(
-      ({ label, url, socketPath }) => label === text || (!socketPath && url.href === href),
-    );
-    if (backend === undefined) {
-      const known = this.all.map((candidate) => candidate.label).join(', ');
-      throw new TypeError(`drain: "${text}" is no backend of this proxy; they are ${known}`);
-    }
+    const backend = this.find('drain', url);
     backend.drains++;
     backend.limit?.sendAway();
     let inForce = true;
@@ -202,74 +257,4 @@ export class BackendPool {
       inForce = false;
     };
   }
-}
-
-function compileBalance(balance: ResolvedOptions['balance']): Balance {
-  if (typeof balance === 'function') return byFunction(balance);
-  if (balance === 'least-pending') return leastPending;
-  return balance === 'random-two' ? randomTwo : roundRobin;
-}
-
-/** nginx's smooth weighted round-robin: a heavy backend's turns are spread, not bunched. */
-function roundRobin(candidates: readonly Backend[]): Backend {
-  let best = candidates[0]!;
-  if (candidates.length === 1) return best;
-  let total = 0;
-  for (const backend of candidates) {
-    total += backend.weight;
-    backend.credit += backend.weight;
-    if (backend.credit > best.credit) best = backend;
-  }
-  best.credit -= total;
-  return best;
-}
-
-/** Ties go round, so that an idle pool does not lean on its first backend. */
-function leastPending(candidates: readonly Backend[]): Backend {
-  const loads = candidates.map(load);
-  const least = Math.min(...loads);
-  return roundRobin(candidates.filter((_, i) => loads[i] === least));
-}
-
-/** The power of two choices: two at random by weight, the less loaded of them. */
-function randomTwo(candidates: readonly Backend[]): Backend {
-  if (candidates.length === 1) return candidates[0]!;
-  const first = randomOne(candidates);
-  const second = randomOne(candidates.filter((backend) => backend !== first));
-  return load(second) < load(first) ? second : first;
-}
-
-function randomOne(candidates: readonly Backend[]): Backend {
-  let at = Math.random() * candidates.reduce((sum, backend) => sum + backend.weight, 0);
-  for (const backend of candidates) {
-    at -= backend.weight;
-    if (at < 0) return backend;
-  }
-  return candidates[0]!;
-}
-
-function load(backend: Backend): number {
-  return backend.inFlight / backend.weight;
-}
-
-function byFunction(balance: BalanceFunction): Balance {
-  return function chooseByFunction(candidates, req) {
-    const views: Candidate[] = candidates.map(({ label, weight, inFlight }) => ({
-      url: label,
-      weight,
-      inFlight,
-    }));
-    let chosen: Candidate;
-    try {
-      chosen = atOnce(balance(req, views));
-    } catch (thrown) {
-      const { message } = hookError('balance', thrown);
-      throw new ProxyError('BALANCE_FAILED', { message, cause: thrown });
-    }
-    const backend = candidates[views.indexOf(chosen)];
-    if (backend !== undefined) return backend;
-    throw new ProxyError('BALANCE_FAILED', {
-      message: 'balance must answer one of the candidates that it is given',
-    });
-  };
 }

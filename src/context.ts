@@ -3,6 +3,7 @@ import type { BackendPool } from './backends.js';
 import type { ProxyEvents } from './events.js';
 import type { Hpm } from './hpm.js';
 import type { InFlight } from './in-flight.js';
+import type { Notices } from './notices.js';
 import type { ResolvedOptions } from './options.js';
 import type { KeptBytes } from './replay-body.js';
 import type { Retries } from './retry.js';
@@ -25,4 +26,5 @@ export interface Context {
   readonly hpm: Hpm;
   readonly budget: RetryBudget | null;
   readonly log: AccessLog | null;
+  readonly notices: Notices;
 }

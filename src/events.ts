@@ -107,6 +107,22 @@ export interface BreakerEvent {
   backend: string;
 }
 
+/** Backends have come, gone, or changed their weight: by their `url` in `status()`. */
+export interface TargetsEvent {
+  /** Those that were not there before. */
+  added: string[];
+  /** Those that get no new attempt. */
+  removed: string[];
+  /** All that are there now. */
+  backends: string[];
+}
+
+/** A backend's health has changed. */
+export interface HealthEvent extends BreakerEvent {
+  /** As `setHealthy()` was told; `''` where it was not. */
+  reason: string;
+}
+
 /** `close()` was called. */
 export interface CloseEvent {
   /** What the requests in flight have to end. */
@@ -133,6 +149,11 @@ export interface TinyProxyEvents {
   'half-open': [BreakerEvent];
   /** A breaker has closed. */
   reset: [BreakerEvent];
+  /** `setTargets()` has changed the list. */
+  targets: [TargetsEvent];
+  /** `setHealthy()` has changed a backend's health. */
+  unhealthy: [HealthEvent];
+  healthy: [HealthEvent];
   /** `close()` was called: new requests are refused. Once. */
   close: [CloseEvent];
 }

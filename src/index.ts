@@ -8,12 +8,15 @@ export type {
   AttemptStartEvent,
   BreakEvent,
   BreakerEvent,
+  CloseEvent,
   DoneEvent,
   FailureEvent,
   GiveUpEvent,
+  HealthEvent,
   HopEvent,
   RequestEvent,
   RetryEvent,
+  TargetsEvent,
   TinyProxyEvents,
 } from './events.js';
 export type { Hop, NoRetryReason } from './exchange.js';

@@ -8,12 +8,14 @@ import type { CookieRewrite } from './rewrite.js';
 /** A backend's URL, `http:` or `https:`; a path in it is prepended to what is forwarded. */
 export type Target = string | URL | WeightedTarget;
 
-/** At least one of `url` and `socketPath`. */
+/** At least one of `url` and `socketPath`; an `address` goes with a `url`. */
 export interface WeightedTarget {
   /** Beside a `socketPath` it says the base path, the TLS identity and what `changeOrigin` sends. Default then `http://localhost`. */
   url?: string | URL;
   /** A Unix socket to connect to. */
   socketPath?: string;
+  /** An IP address to connect to instead of what `url`'s host resolves to; TLS identity, port and all else are those of `url`. */
+  address?: string;
   /** Its share of the requests, a positive integer. Default 1. */
   weight?: number;
 }
@@ -244,8 +246,11 @@ export interface ResolvedOptions extends Resolved<Omit<TinyProxyOptions, Grouped
 export interface ResolvedTarget {
   url: URL;
   socketPath: string | undefined;
-  /** As it was written. */
+  address: string | undefined;
+  /** As it was written; an address in place of the host. */
   label: string;
+  /** No two of a list have the same. */
+  key: string;
   weight: number;
 }
 

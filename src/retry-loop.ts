@@ -105,7 +105,10 @@ export class RetryLoop {
       if (plan === null) return resolve('settled'); // the client has left meanwhile
       this.#tellLoop = resolve;
       if (plan.backend === null) {
-        this.#timer = setTimeout(() => this.#sendAfterBackoff(), plan.delayMs);
+        this.#timer = setTimeout(() => this.#sendToAny(), plan.delayMs);
+      } else if (plan.backend.retired) {
+        plan.backend.leave(plan.ticket); // it is no target any more: another one
+        this.#sendToAny();
       } else {
         this.#plan = null;
         this.request.send(plan.backend, plan.ticket);
@@ -113,12 +116,15 @@ export class RetryLoop {
     });
   }
 
-  #sendAfterBackoff(): void {
+  /** After a backoff; or the backend that was chosen is a target no more. */
+  #sendToAny(): void {
     const { pool } = this.context;
     const { request } = this;
     this.#plan = null;
     try {
-      const candidates = pool.candidates(performance.now(), this.trail.barred);
+      const now = performance.now();
+      const untried = pool.candidates(now, this.trail.tried);
+      const candidates = untried.length > 0 ? untried : pool.candidates(now, this.trail.barred);
       if (candidates.length === 0) {
         this.giveUp(this.#failed!, 'no-backend');
         throw new ProxyError('BAD_GATEWAY', { message: 'no backend may be tried any more' });

@@ -79,10 +79,9 @@ export class Retries {
   ) {
     this.#loop = retry(
       handleWhenResult((verdict) => verdict === 'again'),
-      // It counts retries, and is entered with the second attempt. Its own wait is none: it could
-      // not be called off when the client leaves.
-      // No more than these: plan() decides, and passes over each full backend once.
-      { maxAttempts: (options?.attempts ?? 1) + pool.all.length },
+      // Entered with the second attempt. Its own wait is none: it could not be called off when the
+      // client leaves. Nor has it a bound: plan() decides, and passes over each full backend once.
+      {},
     );
     this.#backoff = new ExponentialBackoff({
       generator: fullJitterGenerator,

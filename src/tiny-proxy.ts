@@ -1,7 +1,9 @@
 import { AsyncResource } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { inspect } from 'node:util';
 import express, {
   type NextFunction,
   type Request,
@@ -10,7 +12,7 @@ import express, {
   type Router,
 } from 'express';
 import { type AccessLog, createLog, registerTokens } from './access-log.js';
-import { BackendPool, type BackendStatus, type OnBreakerChange } from './backends.js';
+import { BackendPool, type BackendStatus } from './backends.js';
 import type { Context } from './context.js';
 import { hookError, noBackend, type ProxyError } from './errors.js';
 import { type ProxyEvents, type TinyProxyEvents, tell, tellRequest } from './events.js';
@@ -19,16 +21,18 @@ import { Forward } from './forward.js';
 import { createHpm } from './hpm.js';
 import { InFlight } from './in-flight.js';
 import { compileMounted } from './mounted.js';
+import { createNotices } from './notices.js';
 import type { ResolvedOptions, TinyProxyOptions } from './options.js';
 import { KeptBytes } from './replay-body.js';
 import { Retries } from './retry.js';
 import { RetryBudget } from './retry-budget.js';
 import { compileRewrite } from './rewrite.js';
 import { assignRequestId, compileTrace, isRequestId } from './tracing.js';
+import { createDial } from './transport/dial.js';
 import { httpTransport } from './transport/http.js';
 import { undiciTransport } from './transport/undici.js';
 import { isMissedUpgrade, Subscription, upgradeListener } from './upgrade.js';
-import { resolveOptions } from './validate-options.js';
+import { resolveOptions, resolveTargets } from './validate-options.js';
 
 /** The retry budget, in `status()`. */
 export interface BudgetStatus {
@@ -71,6 +75,29 @@ export interface TinyProxy extends Router {
    * @throws {TypeError} for a URL that is no backend of this proxy.
    */
   drain(url: string | URL): () => void;
+  /**
+   * The backends from now on, as the option `target` takes them; none at all is allowed here, and
+   * means 503. Those that stay keep their breakers, counts, drains and connections. Those that leave
+   * get no new attempt; when what runs there has ended, their connections are closed.
+   *
+   * @throws {TypeError} as the option does; then the list before stays in force.
+   */
+  setTargets(target: TinyProxyOptions['target']): void;
+  /**
+   * What a health check has found: an unhealthy backend is skipped as long as a healthy one may be
+   * tried. `reason` is for the event and the log.
+   *
+   * @throws {TypeError} for a URL that is no backend of this proxy, and a `healthy` that is no boolean.
+   */
+  setHealthy(url: string | URL, healthy: boolean, reason?: string): void;
+  /**
+   * Opens a connection of the caller's own to a backend, as an attempt would: with its address, its
+   * Unix socket or its TLS identity, within `connectTimeout`. `host` is the name of the backend, as
+   * `changeOrigin` sends it.
+   *
+   * @throws {TypeError} for a URL that is no backend of this proxy.
+   */
+  dial(url: string | URL): { socket: Socket; host: string };
   /** New requests get 503, those in flight `graceMs` (default 10000) to end; then all is cut. Always resolves. */
   close(graceMs?: number): Promise<void>;
 }
@@ -112,7 +139,7 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
         backends: pool.all.map((backend) => backend.status(now)),
       };
     },
-    drain: (url: string | URL) => pool.drain(url),
+    ...poolMembers(context),
     async close(graceMs = 10_000): Promise<void> {
       const first = !inFlight.closing;
       const ended = inFlight.end(graceMs);
@@ -122,6 +149,32 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
       transport.close();
     },
   });
+}
+
+/** What changes the pool, or looks into it. */
+function poolMembers({ pool, transport, options, notices }: Context) {
+  return {
+    drain: (url: string | URL) => pool.drain(url),
+    setTargets(target: TinyProxyOptions['target']): void {
+      const replaced = pool.replace(resolveTargets(target), transport.forget);
+      if (replaced === null) return;
+      for (const backend of replaced.removed) transport.dropIdle(backend);
+      notices.onTargets(replaced, pool.all);
+    },
+    setHealthy(url: string | URL, healthy: boolean, reason = ''): void {
+      const backend = pool.find('setHealthy', url);
+      if (typeof healthy !== 'boolean')
+        throw new TypeError(`setHealthy: healthy must be true or false; got ${inspect(healthy)}`);
+      if (backend.healthy === healthy) return;
+      backend.healthy = healthy;
+      notices.onHealth(backend, reason);
+    },
+    dial(url: string | URL) {
+      const backend = pool.find('dial', url);
+      const socket = createDial(backend, options)(() => {});
+      return { socket, host: backend.url.host };
+    },
+  };
 }
 
 interface Handling {
@@ -145,15 +198,16 @@ function createContext(options: ResolvedOptions): Context {
   registerTokens(); // for the app's own morgan, too
   const log = logOptions ? createLog(logOptions) : null;
   const events: ProxyEvents = new EventEmitter();
-  const pool = new BackendPool(options, breakerNotices(events, log));
+  const notices = createNotices(events, log);
+  const pool = new BackendPool(options, notices.onBreakerChange);
   const budget = retry?.budget ? new RetryBudget(retry.budget) : null;
   const hpm = createHpm(options, ({ code, message }) => log?.note({ event: code, message }));
-  const http = httpTransport(options, hpm, pool.all);
+  const http = httpTransport(options, hpm);
   return {
-    ...{ options, pool, budget, hpm, events, log, inFlight: new InFlight() },
+    ...{ options, pool, budget, hpm, events, log, notices, inFlight: new InFlight() },
     retries: new Retries(retry, pool, budget),
     keptBytes: new KeptBytes(retry?.maxTotalBytes ?? 0),
-    transport: options.transport === 'http' ? http : undiciTransport(options, http, pool.all),
+    transport: options.transport === 'http' ? http : undiciTransport(options, http),
     trace: trace ? compileTrace(trace) : null,
     rewrite: compileRewrite(options),
   };
@@ -213,21 +267,4 @@ function forward(context: Context, res: Response, next: NextFunction, exchange: 
   const begun = new Forward(context, exchange.req, res, next, exchange);
   if (context.events.listenerCount('request') > 0) tellRequest(context.events, exchange);
   return begun;
-}
-
-/** Each change of a breaker's state is an event, and a line in the log. */
-function breakerNotices(events: ProxyEvents, log: AccessLog | null): OnBreakerChange {
-  return function onBreakerChange(backend, change) {
-    const { name, breaker } = backend;
-    const openUntil = backend.openUntil(performance.now());
-    const failures = breaker?.failures ?? 0;
-    if (change === 'break') tell(events, change, { backend: name, failures, openUntil });
-    else tell(events, change, { backend: name });
-    const message = {
-      break: `breaker open after ${failures} failures in a row, next probe at ${openUntil}`,
-      'half-open': 'breaker half-open, probing',
-      reset: 'breaker closed',
-    }[change];
-    log?.note({ event: change, backend: name, message });
-  };
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { isIPv6 } from 'node:net';
 import { inspect } from 'node:util';
 import { needsHttp } from './needs-http.js';
 import { isObject, isText, KINDS, own, type Rules, rules } from './option-rules.js';
@@ -60,7 +61,11 @@ const TRACE = rules<TraceOptions>({
   function: ['generate'],
 });
 const LOG = rules<LogOptions>({ text: ['format'], stream: ['stream'], function: ['skip'] });
-const TARGET = rules<WeightedTarget>({ count: ['weight'], socketPath: ['socketPath'] });
+const TARGET = rules<WeightedTarget>({
+  count: ['weight'],
+  socketPath: ['socketPath'],
+  address: ['address'],
+});
 
 /** http-proxy-middleware's options that cannot work beside retry, and what to use instead. */
 const REFUSED: Record<string, string> = {
@@ -123,6 +128,7 @@ export function resolveOptions(options: TinyProxyOptions): ResolvedOptions {
   } = checked('', others, RULES);
   const { connectTimeout, queueTimeout, attemptTimeout, requestTimeout, idleTimeout } = DEFAULTS;
   const targets = resolveTargets(target);
+  if (targets.length === 0) throw wrong('target', target, A_TARGET);
   return {
     ...{ balance: 'round-robin', isFailure: (status) => status >= 500, xfwd: true, http2: false },
     ...{ connectTimeout, queueTimeout, attemptTimeout, requestTimeout, idleTimeout },
@@ -152,30 +158,30 @@ function resolveTransport(options: TinyProxyOptions, targets: readonly ResolvedT
   return { transport: chosen, needsHttp: transport === 'http' ? null : reason } as const;
 }
 
-function resolveTargets(target: TinyProxyOptions['target']): ResolvedTarget[] {
+/** @throws {TypeError} for what is no list of targets. */
+export function resolveTargets(target: TinyProxyOptions['target']): ResolvedTarget[] {
   const list = (Array.isArray(target) ? target : [target]) as Target[];
-  if (list.length === 0) throw wrong('target', target, A_TARGET);
   const seen = new Set<string>();
   return list.map((item) => {
     const resolved = resolveTarget(item);
-    const key = `${resolved.url.href} ${resolved.socketPath ?? ''}`;
-    if (seen.has(key)) throw wrong('target', resolved.label, 'listed once; a weight gives it more');
+    const { key, label } = resolved;
+    if (seen.has(key)) throw wrong('target', label, 'listed once; a weight gives it more');
     seen.add(key);
     return resolved;
   });
 }
 
 const A_TARGET =
-  "a URL such as 'http://127.0.0.1:8081', { url, weight }, { socketPath }, or a list of these";
+  "a URL such as 'http://127.0.0.1:8081', { url, weight }, { url, address }, { socketPath }, or a list of these";
 
 function resolveTarget(item: Target): ResolvedTarget {
   const plain = typeof item === 'string' || item instanceof URL || !isObject(item);
   const { url: given, ...others } = plain ? { url: item } : (item as WeightedTarget);
-  const { weight = 1, socketPath } = checked<Omit<WeightedTarget, 'url'>>(
-    'target.',
-    others,
-    TARGET,
-  );
+  const {
+    weight = 1,
+    socketPath,
+    address,
+  } = checked<Omit<WeightedTarget, 'url'>>('target.', others, TARGET);
   const unnamed = given === undefined && socketPath !== undefined;
   const text = unnamed ? 'http://localhost' : given instanceof URL ? given.href : given;
   if (!isText(text) || !URL.canParse(text)) throw wrong('target', item, A_TARGET);
@@ -185,13 +191,16 @@ function resolveTarget(item: Target): ResolvedTarget {
   const shown = `${url.protocol}//...@${url.host}`;
   if (url.username || url.password) throw wrong('target', shown, 'without a password; use auth');
   if (url.hash !== '') throw wrong('target', text, 'a URL without a fragment');
-  const label = text.replace(/^(\w+:\/\/[^/]+)\/$/, '$1');
-  return {
-    url,
-    socketPath,
-    label: socketPath === undefined ? label : `unix:${socketPath}`,
-    weight,
-  };
+  const bare = (href: string): string => href.replace(/^(\w+:\/\/[^/]+)\/$/, '$1');
+  const key = [url.href, socketPath, address].join(' ');
+  if (socketPath !== undefined && address !== undefined)
+    throw wrong('target.address', address, 'left out beside a socketPath');
+  if (socketPath !== undefined)
+    return { url, socketPath, address, label: `unix:${socketPath}`, key, weight };
+  if (address === undefined) return { url, socketPath, address, label: bare(text), key, weight };
+  const at = new URL(url);
+  at.hostname = isIPv6(address) ? `[${address}]` : address;
+  return { url, socketPath, address, label: bare(at.href), key, weight };
 }
 
 function resolveRetry(options: RetryOptions): NonNullable<ResolvedOptions['retry']> {

@@ -40,15 +40,14 @@ export function collectMetrics(proxy: TinyProxy, options: MetricsOptions): () =>
       `collectMetrics: option "name" must be another for each proxy of a register, for example 'orders'; got '${name}' again`,
     );
   }
-  family.add(name, proxy);
   const series = new Series(name);
+  family.add(name, proxy, series);
   const removeListeners = listen(proxy, countingListeners(family, series));
-  for (const { url } of proxy.status().backends) {
-    // From 0 on: Prometheus sees no increase in the first value of a series.
-    const backend = backendLabel(url);
-    series.count(family.retries, { backend }, 0);
-    series.count(family.breakerOpens, { backend }, 0);
-  }
+  setBackends(
+    family,
+    series,
+    proxy.status().backends.map(({ url }) => url),
+  );
   let collecting = true;
   return function stopCollecting() {
     if (!collecting) return;
@@ -57,6 +56,16 @@ export function collectMetrics(proxy: TinyProxy, options: MetricsOptions): () =>
     series.remove();
     family.remove(name);
   };
+}
+
+function setBackends(family: Family, series: Series, urls: readonly string[]): void {
+  const backends = urls.map(backendLabel);
+  series.setBackends(backends);
+  for (const backend of backends) {
+    // From 0 on: Prometheus sees no increase in the first value of a series.
+    series.count(family.retries, { backend }, 0);
+    series.count(family.breakerOpens, { backend }, 0);
+  }
 }
 
 function familyOf({ register, prefix = 'tiny_proxy_', buckets }: MetricsOptions): Family {
@@ -91,6 +100,7 @@ function countingListeners(family: Family, series: Series): Listeners {
     },
     retry: ({ backend }) => series.count(family.retries, { backend }),
     break: ({ backend }) => series.count(family.breakerOpens, { backend }),
+    targets: ({ backends }) => setBackends(family, series, backends),
   };
 }
 

@@ -8,7 +8,7 @@ import {
 } from 'prom-client';
 import type { ProxyStatus, TinyProxy } from '../index.js';
 import { backendLabel } from './labels.js';
-import type { Labels } from './series.js';
+import type { Labels, Series } from './series.js';
 
 /** A register of either format. */
 export type AnyRegistry = Registry<PrometheusContentType> | Registry<OpenMetricsContentType>;
@@ -28,7 +28,7 @@ export class Family {
   readonly noRetries: Counter;
   readonly breakerOpens: Counter;
   readonly #metrics = new Map<string, Metric>();
-  readonly #proxies = new Map<string, TinyProxy>();
+  readonly #proxies = new Map<string, { proxy: TinyProxy; series: Series }>();
   /** Of all proxies, for the gauges of one scrape. */
   #statuses: [proxy: string, status: ProxyStatus][] | null = null;
 
@@ -97,6 +97,9 @@ export class Family {
     this.#backendGauge('backend_drained', '1: taken out of rotation.', (backend) => [
       [{}, Number(backend.drained)],
     ]);
+    this.#backendGauge('backend_healthy', '0: a health check has found it sick.', (backend) => [
+      [{}, Number(backend.healthy)],
+    ]);
     this.#backendGauge(
       'breaker_state',
       '1 for the state that the breaker is in, 0 for the others.',
@@ -128,8 +131,8 @@ export class Family {
     return this.#proxies.has(proxy);
   }
 
-  add(name: string, proxy: TinyProxy): void {
-    this.#proxies.set(name, proxy);
+  add(name: string, proxy: TinyProxy, series: Series): void {
+    this.#proxies.set(name, { proxy, series });
   }
 
   /** With the last proxy, the metrics leave the register. */
@@ -192,7 +195,8 @@ export class Family {
   /** One snapshot for all gauges of a scrape: a register asks them one after the other, at once. */
   #statusesNow(): [proxy: string, status: ProxyStatus][] {
     if (this.#statuses === null) {
-      this.#statuses = [...this.#proxies].map(([name, proxy]) => [name, proxy.status()]);
+      this.#statuses = [...this.#proxies].map(([name, { proxy }]) => [name, proxy.status()]);
+      for (const { series } of this.#proxies.values()) series.sweep();
       queueMicrotask(() => {
         this.#statuses = null;
       });

@@ -61,9 +61,9 @@ export function handOver(socket: Socket, dial: Dial): Dial {
   };
 }
 
-function whereOf({ url, socketPath }: Backend): { path: string } | { host: string; port: number } {
+function whereOf({ url, socketPath, address = hostOf(url) }: Backend) {
   if (socketPath !== undefined) return { path: socketPath };
-  return { host: hostOf(url), port: Number(url.port) || (url.protocol === 'https:' ? 443 : 80) };
+  return { host: address, port: Number(url.port) || (url.protocol === 'https:' ? 443 : 80) };
 }
 
 /** Without an IPv6 literal's brackets, which would be looked up in the DNS. */

@@ -3,30 +3,25 @@ import type { Backend } from '../backends.js';
 import { hookError, isNativeError } from '../errors.js';
 import type { Hpm } from '../hpm.js';
 import type { ResolvedOptions } from '../options.js';
-import { createPool, type IdlePool } from './agent.js';
+import { createPool } from './agent.js';
 import { hostOf, tlsOptions } from './dial.js';
 import { HttpFlight } from './http-flight.js';
+import { PerBackend } from './per-backend.js';
 import type { Attempt, AttemptEvents, Transport } from './transport.js';
 
 /**
  * http-proxy-middleware on node:http. httpxy makes the request from an attempt's stand-ins of `req`
  * and `res`; the hooks get the real ones. What it emits is sorted by {@link sortEvents}.
  */
-export function httpTransport(
-  options: ResolvedOptions,
-  hpm: Hpm,
-  all: readonly Backend[],
-): Transport {
-  const pools = new Map<Backend, IdlePool>();
-  if (options.agent === undefined)
-    for (const each of all) pools.set(each, createPool(each.url.protocol, each.limit));
+export function httpTransport(options: ResolvedOptions, hpm: Hpm): Transport {
   const { localAddress, secure } = options;
-  const callOptions = new Map(
-    all.map((backend) => {
-      const agent = options.agent ?? pools.get(backend)?.agent;
-      return [backend, { target: targetOf(backend), agent, secure, localAddress }];
-    }),
-  );
+  const lanes = new PerBackend((backend) => {
+    const pool =
+      options.agent === undefined ? createPool(backend.url.protocol, backend.limit) : null;
+    const agent = options.agent ?? pool?.agent;
+    const call = { target: targetOf(backend), agent, secure, localAddress };
+    return { call, dropIdle: () => pool?.dropIdle(), close: () => pool?.agent.destroy() };
+  });
   const { server } = hpm;
   server.options.prependPath = false; // the path is whole already; a call's own value is not heard
   const report = sortEvents(server);
@@ -37,7 +32,7 @@ export function httpTransport(
     // httpxy writes into the ssl object that it is given, and would add a length to a DELETE
     // whose method it saw on the request.
     const ssl = tlsOptions(backend, options);
-    const call = { ...callOptions.get(backend), ssl, method, buffer: flight };
+    const call = { ...lanes.of(backend).call, ssl, method, buffer: flight };
     // A tunnel keeps its connection: one of the pool's would be missed there, and may be stale.
     if (upgrade !== undefined && !options.agent) {
       Object.assign(call, { agent: false });
@@ -55,28 +50,25 @@ export function httpTransport(
       if (limit === null) return sendNow(attempt, events);
       return limit.send(() => sendNow(attempt, events), events);
     },
-    dropIdle(backend) {
-      pools.get(backend)?.dropIdle();
-    },
+    dropIdle: (backend) => lanes.dropIdle(backend),
+    forget: (backend) => lanes.forget(backend),
     reportError(error, req, res, backend) {
       const reported = isNativeError(error.cause) ? error.cause : error;
       try {
-        report('error', reported, req, res, (backend ?? all[0]!).url);
+        report('error', reported, req, res, (backend ?? options.targets[0]!).url);
         return error;
       } catch (thrown) {
         return hookError('on.error', thrown);
       }
     },
-    close() {
-      for (const pool of pools.values()) pool.agent.destroy();
-    },
+    close: () => lanes.close(),
   };
 }
 
 /** A plain object: httpxy would look up an IPv6 literal's brackets in the DNS. */
-function targetOf({ url, socketPath }: Backend): object {
+function targetOf({ url, socketPath, address: hostname = hostOf(url) }: Backend): object {
   const { protocol, port, pathname } = url;
-  return { protocol, hostname: hostOf(url), port, pathname, socketPath };
+  return { protocol, hostname, port, pathname, socketPath };
 }
 
 type Emit = (event: string, ...args: unknown[]) => boolean;

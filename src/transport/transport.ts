@@ -13,6 +13,8 @@ export interface Transport {
   send(attempt: Attempt, events: AttemptEvents): Flight;
   /** Idle connections to this backend are not to be used again. */
   dropIdle(backend: Backend): void;
+  /** It gets no attempt any more, and none is left: its connections are closed. */
+  forget(backend: Backend): void;
   /** Tells `on.error`, once a request; answers the error that it has ended with, a bug there included. */
   reportError(error: ProxyError, req: Request, res: Response, backend: Backend | null): ProxyError;
   close(): void;

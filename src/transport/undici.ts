@@ -6,6 +6,7 @@ import { ReplayBody } from '../replay-body.js';
 import type { IdleConnections } from './connection-limit.js';
 import { createDial, type Dial, handOver } from './dial.js';
 import { Http2Pool, type SendHttp1 } from './h2.js';
+import { PerBackend } from './per-backend.js';
 import { StatusLine } from './status-line.js';
 import type { Attempt, AttemptEvents, Transport } from './transport.js';
 import { type Carrier, UndiciFlight } from './undici-flight.js';
@@ -16,42 +17,36 @@ import { type Carrier, UndiciFlight } from './undici-flight.js';
  * WebSockets do. All else goes by connections of our own making, one undici client each, so that
  * it is known which socket carries which attempt.
  */
-export function undiciTransport(
-  options: ResolvedOptions,
-  http: Transport,
-  all: readonly Backend[],
-): Transport {
-  const pools = new Map(all.map((backend) => [backend, new Pool(backend, options)]));
+export function undiciTransport(options: ResolvedOptions, http: Transport): Transport {
+  const pools = new PerBackend((backend) => new Pool(backend, options));
   const sendHttp1: SendHttp1 = (attempt, events, socket) => {
     const { limit } = attempt.backend;
     const isHttp = isForHttp(attempt);
     if (isHttp || limit?.full) socket?.destroy();
     if (isHttp) return http.send(attempt, events);
-    const pool = pools.get(attempt.backend)!;
+    const pool = pools.of(attempt.backend);
     if (limit === null) return pool.send(attempt, events, socket);
     const dialled = limit.full ? undefined : socket;
     return limit.send(() => pool.send(attempt, events, dialled), events);
   };
-  const http2 = new Map<Backend, Http2Pool>();
-  for (const backend of options.http2 ? all : [])
-    if (backend.url.protocol === 'https:')
-      http2.set(backend, new Http2Pool(backend, options, sendHttp1));
+  const http2 = new PerBackend((backend) => new Http2Pool(backend, options, sendHttp1));
+  const all = [http, pools, http2];
   return {
     ...http,
     name: 'undici',
     send(attempt, events) {
-      const byHttp2 = http2.size > 0 && attempt.upgrade === undefined;
-      const pool = byHttp2 ? http2.get(attempt.backend) : undefined;
-      return pool === undefined ? sendHttp1(attempt, events) : pool.send(attempt, events);
+      const { backend, upgrade } = attempt;
+      const byHttp2 = options.http2 && backend.url.protocol === 'https:' && upgrade === undefined;
+      return byHttp2 ? http2.of(backend).send(attempt, events) : sendHttp1(attempt, events);
     },
     dropIdle(backend) {
-      http.dropIdle(backend);
-      pools.get(backend)!.dropIdle();
-      http2.get(backend)?.dropIdle();
+      for (const each of all) each.dropIdle(backend);
+    },
+    forget(backend) {
+      for (const each of all) each.forget(backend);
     },
     close() {
-      http.close();
-      for (const pool of [...pools.values(), ...http2.values()]) pool.close();
+      for (const each of all) each.close();
     },
   };
 }

@@ -1,0 +1,52 @@
+import type { AccessLog } from './access-log.js';
+import type { Backend, OnBreakerChange, Replaced } from './backends.js';
+import { type ProxyEvents, tell } from './events.js';
+
+/** What changes in the pool is an event, and a line in the log. */
+export interface Notices {
+  readonly onBreakerChange: OnBreakerChange;
+  /** `all`: that are there now. */
+  onTargets(replaced: Replaced, all: readonly Backend[]): void;
+  onHealth(backend: Backend, reason: string): void;
+}
+
+export function createNotices(events: ProxyEvents, log: AccessLog | null): Notices {
+  return {
+    onBreakerChange(backend, change) {
+      const { name, breaker } = backend;
+      const openUntil = backend.openUntil(performance.now());
+      const failures = breaker?.failures ?? 0;
+      if (change === 'break') tell(events, change, { backend: name, failures, openUntil });
+      else tell(events, change, { backend: name });
+      const message = {
+        break: `breaker open after ${failures} failures in a row, next probe at ${openUntil}`,
+        'half-open': 'breaker half-open, probing',
+        reset: 'breaker closed',
+      }[change];
+      log?.note({ event: change, backend: name, message });
+    },
+
+    onTargets({ added, removed }, all) {
+      const urls = { added: labels(added), removed: labels(removed), backends: labels(all) };
+      tell(events, 'targets', urls);
+      const changes = [
+        ...added.map(({ name }) => `+${name}`),
+        ...removed.map(({ name }) => `-${name}`),
+      ];
+      const what = changes.length === 0 ? 'other weights' : changes.join(' ');
+      const left = all.length === 0 ? 'no backend is left, requests get 503' : count(all.length);
+      log?.note({ event: 'targets', message: `${left}: ${what}` });
+    },
+
+    onHealth({ name: backend, healthy }, reason) {
+      const event = healthy ? 'healthy' : 'unhealthy';
+      tell(events, event, { backend, reason });
+      const message = healthy ? 'may be tried again' : 'left out as long as another may be tried';
+      log?.note({ event, backend, message: reason === '' ? message : `${message}: ${reason}` });
+    },
+  };
+}
+
+const labels = (backends: readonly Backend[]): string[] => backends.map(({ label }) => label);
+
+const count = (backends: number): string => (backends === 1 ? '1 backend' : `${backends} backends`);
