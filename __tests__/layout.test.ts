@@ -78,6 +78,8 @@ const PARTS = [
   { part: 'metrics', packages: ['prom-client'] },
   { part: 'traces', packages: ['@opentelemetry/api'] },
   { part: 'status-page', packages: [] },
+  { part: 'discovery', packages: [] },
+  { part: 'health', packages: [] },
 ];
 
 const MOST_LINES = 300;

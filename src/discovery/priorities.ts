@@ -1,0 +1,95 @@
+import { inspect } from 'node:util';
+import type { Target, TinyProxy, WeightedTarget } from '../index.js';
+
+export interface DiscoveredTarget extends WeightedTarget {
+  /**
+   * The lowest is in force; when none of its backends is available (open, unhealthy, drained), those
+   * of the next one join. Default 0.
+   */
+  priority?: number;
+}
+
+interface Group {
+  readonly priority: number;
+  readonly targets: Target[];
+}
+
+/** Those of a list that are in force, by their priorities. */
+export class Priorities {
+  #groups: Group[] = [];
+  /** In the order of the proxy's list, which is ours. */
+  #applied: string[] = [];
+
+  constructor(private readonly proxy: TinyProxy) {}
+
+  /** @throws {Error} for what is no list, or an empty one; {TypeError} for one that the proxy refuses. */
+  take(answer: readonly (Target | DiscoveredTarget)[]): void {
+    const before = this.#groups;
+    this.#groups = grouped(answer);
+    try {
+      this.apply();
+    } catch (thrown) {
+      this.#groups = before;
+      throw thrown;
+    }
+  }
+
+  /** @throws {TypeError} for a list that the proxy refuses. */
+  apply(): void {
+    if (this.#groups.length === 0) return;
+    const down = this.#down();
+    const isDown = ({ targets }: Group): boolean => targets.every((each) => down.has(keyOf(each)));
+    let count = 1;
+    while (count < this.#groups.length && this.#groups.slice(0, count).every(isDown)) count++;
+    const targets = this.#groups.slice(0, count).flatMap((group) => group.targets);
+    this.proxy.setTargets(targets);
+    this.#applied = targets.map(keyOf);
+  }
+
+  /** Who of the applied ones is not available. Who is half-open has yet to prove itself. */
+  #down(): Set<string> {
+    const { backends } = this.proxy.status();
+    if (backends.length !== this.#applied.length) return new Set(); // the list is not ours
+    const isDown = (_: string, i: number): boolean => {
+      const { breaker, healthy, drained } = backends[i]!;
+      return breaker !== 'closed' || !healthy || drained;
+    };
+    return new Set(this.#applied.filter(isDown));
+  }
+}
+
+function grouped(answer: readonly (Target | DiscoveredTarget)[]): Group[] {
+  if (!Array.isArray(answer))
+    throw new TypeError(
+      `the answer must be a list such as ['http://10.0.0.7:8081']; got ${show(answer)}`,
+    );
+  if (answer.length === 0) throw new Error('the answer is empty');
+  const groups = new Map<number, Target[]>();
+  for (const each of answer) {
+    const { priority, target } = split(each);
+    const targets = groups.get(priority) ?? [];
+    groups.set(priority, targets);
+    targets.push(target);
+  }
+  return [...groups]
+    .sort(([a], [b]) => a - b)
+    .map(([priority, targets]) => ({ priority, targets }));
+}
+
+function split(each: Target | DiscoveredTarget): { priority: number; target: Target } {
+  if (typeof each !== 'object' || each === null || each instanceof URL)
+    return { priority: 0, target: each };
+  const { priority = 0, ...target } = each as DiscoveredTarget;
+  if (Number.isSafeInteger(priority) && priority >= 0) return { priority, target };
+  throw new TypeError(`priority must be an integer >= 0, for example 10; got ${show(priority)}`);
+}
+
+/** What tells it from the others. */
+function keyOf(target: Target): string {
+  if (typeof target !== 'object' || target instanceof URL) return String(target);
+  return [target.url, target.socketPath, target.address].join(' ');
+}
+
+function show(value: unknown): string {
+  return inspect(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY }).slice(0, 120);
+}

@@ -1,0 +1,1 @@
+export { checkHealth, type HealthOptions } from './check-health.js';
