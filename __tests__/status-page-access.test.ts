@@ -12,7 +12,7 @@ import { closeAfterTest } from './support/cleanup.js';
 import { type ClientInit, get, quietProxy, startProxy } from './support/proxy.js';
 import { sendRaw } from './support/raw.js';
 import { pageOf, startPage } from './support/status-page.js';
-import { delivery, once, until } from './support/wait.js';
+import { delivery, once } from './support/wait.js';
 
 const TARGET = 'http://10.0.0.1:8081';
 const ALL = ['', 'main.js', 'style.css', 'status.json', 'events', 'drain', 'undrain'];
@@ -119,26 +119,6 @@ describe('an access function', () => {
     expect(warnings[0]).toMatchObject({ name: 'TinyProxyWarning', code: 'TINY_PROXY_ACCESS' });
     expect(warnings[0]?.message).toContain(message);
     expect(warnings[0]?.message).not.toContain('alice');
-  });
-
-  it('that answers when its client has left, opens no stream', async () => {
-    let decide: (allowed: boolean) => void = () => {};
-    const answer = new Promise<boolean>((resolve) => {
-      decide = resolve;
-    });
-    const { at, server } = await accessOf(() => answer);
-    const arrived = once<[IncomingMessage]>(server, 'request');
-    const client = httpRequest(`${at}events`).on('error', () => {});
-    client.end();
-    const [req] = await arrived;
-    client.destroy();
-    await until(() => req.destroyed);
-
-    decide(true);
-    await delivery();
-
-    const { getActiveResourcesInfo } = realProcess;
-    expect(getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap')).toEqual([]);
   });
 });
 

@@ -1,9 +1,10 @@
 // The event stream of the status page: what it tells and when, and how it ends.
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { createGunzip } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
 import compression from 'compression';
+import type { TinyProxy } from '../src/index.js';
 import { Streams } from '../src/status-page/streams.js';
 import { failTimes, reply, resetConnection, startBackend } from './support/backend.js';
 import { closeAfterTest } from './support/cleanup.js';
@@ -11,7 +12,25 @@ import { expectNothingBut, openHandles } from './support/handles.js';
 import { LoopbackServer } from './support/loopback-server.js';
 import { get, open, quietProxy, startProxy } from './support/proxy.js';
 import { listenAt, pageOf, Reader, startPage } from './support/status-page.js';
-import { until, within } from './support/wait.js';
+import { delivery, gate, once, timePasses, until, within } from './support/wait.js';
+
+/** How often a page has asked how the proxy stands. Timers that keep nothing alive cannot be listed. */
+function countLooks(proxy: TinyProxy): { count: number } {
+  const looks = { count: 0 };
+  const { status } = proxy;
+  proxy.status = () => {
+    looks.count += 1;
+    return status();
+  };
+  return looks;
+}
+
+/** Longer than from one tick to the next. */
+async function expectNoMore(looks: { count: number }): Promise<void> {
+  const { count } = looks;
+  await timePasses(1300);
+  expect(looks.count).toBe(count);
+}
 
 describe('the event stream', () => {
   it('begins with a whole report, then tells what is new, every second', async () => {
@@ -149,8 +168,9 @@ describe('the event stream ends', () => {
     await within(closed, 'the end of the server', 1000);
   });
 
-  it('and leaves no timer when its client leaves', async () => {
-    const { listen } = await startPage({ target: 'http://10.0.0.1' });
+  it('and leaves nothing running when its client leaves', async () => {
+    const { listen, proxy } = await startPage({ target: 'http://10.0.0.1' });
+    const looks = countLooks(proxy);
     const before = openHandles();
     const { head, reader } = await listen();
     await reader.first(({ event }) => event === 'tick');
@@ -158,6 +178,24 @@ describe('the event stream ends', () => {
     head.destroy();
 
     await expectNothingBut(before);
+    await expectNoMore(looks);
+  });
+
+  it('before it begins, for a client that has left before it was let in', async () => {
+    const answer = gate();
+    const access = () => answer.opened.then(() => true);
+    const { at, server, proxy } = await startPage({ target: 'http://10.0.0.1' }, { access });
+    const looks = countLooks(proxy);
+    const arrived = once<[IncomingMessage]>(server, 'request');
+    const { request } = open(`${at}events`);
+    const [incoming] = await arrived;
+    request.destroy();
+    await until(() => incoming.socket.destroyed);
+
+    answer.open();
+    await delivery();
+
+    await expectNoMore(looks);
   });
 });
 
@@ -237,23 +275,21 @@ describe('a reader that does not read', () => {
 });
 
 describe('while nobody looks', () => {
-  it('there is no timer, and what is kept is bounded', async () => {
+  it('nobody asks the proxy how it stands, and what is kept is bounded', async () => {
     const backend = await startBackend(resetConnection());
-    const before = openHandles();
     const { url, report, proxy } = await startPage({
       target: backend.url,
       retry: false,
       breaker: false,
     });
+    await get(url);
+    const looks = countLooks(proxy);
     for (let i = 0; i < 120; i += 1) await get(url);
     await until(() => proxy.status().inFlight === 0);
 
+    await expectNoMore(looks);
     const { exchanges, incidents } = await report();
-
     expect(exchanges).toHaveLength(50);
     expect(incidents.length).toBeLessThanOrEqual(50);
-    expect(before.filter((name) => name === 'Timeout')).toEqual(
-      openHandles().filter((name) => name === 'Timeout'),
-    );
   });
 });
