@@ -126,6 +126,14 @@ export function nominated(connection: string | string[] | undefined): Set<string
   return names;
 }
 
+/** What the app has set itself, a user's name say, is not the client's to take away. */
+function isAsSent({ headers, rawHeaders }: IncomingMessage, name: string): boolean {
+  const isIts = (_: string, i: number) => i % 2 === 1 && rawHeaders[i - 1]!.toLowerCase() === name;
+  const sent = rawHeaders.filter(isIts);
+  const value = String(headers[name]);
+  return sent.length > 0 && [', ', '; ', ','].some((comma) => sent.join(comma) === value);
+}
+
 /**
  * The client's headers as they may go on, framing left out.
  *
@@ -138,7 +146,7 @@ export function forwardableHeaders(req: IncomingMessage): HeaderMap {
   const drop = nominated(headers.connection);
   const out: HeaderMap = {};
   for (const name in headers) {
-    if (NOT_FROM_CLIENT.has(name) || drop?.has(name)) continue;
+    if (NOT_FROM_CLIENT.has(name) || (drop?.has(name) && isAsSent(req, name))) continue;
     if (name.includes('_') && SET_HERE.test(name)) continue;
     out[name] = headers[name];
   }
