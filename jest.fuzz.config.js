@@ -9,6 +9,6 @@ process.stdout.write(`FUZZ_SEED=${seed} FUZZ_RUNS=${cases}\n`);
 export default {
   ...config,
   maxWorkers: 2,
-  testMatch: ['<rootDir>/__tests__/{fuzz,property}*.test.ts'],
+  testMatch: ['<rootDir>/__tests__/{fuzz,property,model}*.test.ts'],
   globals: { FUZZ: { seed: Number(seed), cases: Number(cases) } },
 };

@@ -119,7 +119,7 @@ export class Breaker {
 
   failure(ticket: Ticket, now: number): void {
     const state = this.#state;
-    if (ticket < this.#since || state.name === 'open') return;
+    if (ticket < this.#since) return; // as all are while it is open
     this.failures++;
     const open: State = { name: 'open', until: now + this.cooldownMs };
     if (state.name === 'half-open') return this.#decide(state, 'failure', open);
