@@ -8,6 +8,7 @@ export default {
   testMatch: ['<rootDir>/__tests__/**/*.test.ts'],
   setupFilesAfterEnv: ['<rootDir>/__tests__/setup.ts'],
   testTimeout: 15_000,
+  modulePathIgnorePatterns: ['<rootDir>/\\.stryker-tmp/'], // a run of `npm run mutation` beside this one
   // What the fuzz and property tests run, the same every time; `npm run fuzz` has more, and others.
   globals: { FUZZ: { seed: 20_261_122, cases: 2000 } },
 

@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { Breaker, type BreakerState, type Ticket } from '../src/breaker.js';
-import { propertySettings } from './support/fuzz-settings.js';
+import { propertySettings, TEST_LIMIT_MS } from './support/fuzz-settings.js';
 
 /** An attempt as the model knows it. */
 interface Attempt {
@@ -265,7 +265,11 @@ async function holds<Steps>(
 }
 
 describe('a breaker is as its model says at every moment, and tells each change', () => {
-  it('from turn to turn of the event loop', () => holds(inManyTurns, fc.asyncModelRun));
+  it(
+    'from turn to turn of the event loop',
+    () => holds(inManyTurns, fc.asyncModelRun),
+    TEST_LIMIT_MS,
+  );
 
-  it('where all of it happens in one turn', () => holds(inOneTurn, fc.modelRun));
+  it('where all of it happens in one turn', () => holds(inOneTurn, fc.modelRun), TEST_LIMIT_MS);
 });

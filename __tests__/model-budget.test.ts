@@ -2,7 +2,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { type BudgetOptions, RetryBudget } from '../src/retry-budget.js';
-import { propertySettings } from './support/fuzz-settings.js';
+import { propertySettings, TEST_LIMIT_MS } from './support/fuzz-settings.js';
 
 /** Of its window, which moves on by so much at a time. */
 const RESOLUTION_MS = 100;
@@ -122,11 +122,22 @@ function holds(unit: number, check: Check): void {
 }
 
 describe('a retry budget', () => {
-  it('is what a list of all moments says, where these are on its grid', () => {
-    holds(RESOLUTION_MS, exactly);
-  });
+  it(
+    'is what a list of all moments says, where these are on its grid',
+    () => holds(RESOLUTION_MS, exactly),
+    TEST_LIMIT_MS,
+  );
 
-  it('is so to within its resolution at any moment, and grants what it says is left', () => {
-    holds(0.25, nearly);
+  it(
+    'is so to within its resolution at any moment, and grants what it says is left',
+    () => holds(0.25, nearly),
+    TEST_LIMIT_MS,
+  );
+
+  it('loses nothing where somebody has read the clock a little earlier', () => {
+    const budget = new RetryBudget({ ratio: 1, minPerSecond: 0 });
+    budget.deposit(1000);
+
+    expect([budget.left(899), budget.left(1000), budget.left(1100)]).toEqual([1, 1, 1]);
   });
 });
