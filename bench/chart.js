@@ -54,7 +54,7 @@ const PANELS = [
 ];
 
 /** A background of its own: what stands behind the picture need not follow the same scheme. */
-const STYLE = `
+export const STYLE = `
   .paper { fill: #ffffff }
   text { font: 12px system-ui, 'Segoe UI', Helvetica, Arial, sans-serif; fill: #1f2328 }
   .title { font-weight: 600 }
@@ -142,6 +142,6 @@ function textY(row) {
 }
 
 /** @param {string} text */
-function escaped(text) {
+export function escaped(text) {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
 }

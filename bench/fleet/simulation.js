@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * A fleet of proxies in front of the same backends, one of which is sick from the first moment on.
+ * A fleet of proxies in front of the same backends, some of which are sick from the first moment on.
  * The pool, the breakers, the retries and their budget are this package's own: they take the time as
  * an argument, and here it runs as fast as it can. Chance comes from a seed.
  *
@@ -23,9 +23,11 @@ import { seeded } from './random.js';
 /**
  * @typedef {object} Scenario
  * @property {number} replicas of the proxy
- * @property {number} backends one of which is sick
- * @property {number} sickness the share of its attempts that fail
- * @property {boolean} shared whether a breaker that trips is told to the other replicas
+ * @property {number} backends
+ * @property {number} sick how many of them are
+ * @property {number} sickness the share of their attempts that fail
+ * @property {boolean} breakers whether there are any
+ * @property {boolean} shared whether a breaker that trips is told to the other replicas; for one sick backend
  * @property {boolean} budget whether retries have one
  * @property {number} perSecond requests to the whole fleet
  * @property {number} seconds
@@ -41,11 +43,11 @@ import { seeded } from './random.js';
  * @property {number} answered requests that had a good response
  * @property {number} failedRequests
  * @property {number} failedAttempts
- * @property {number} sickAttempts that went to the sick backend
+ * @property {number} sickAttempts that went to a sick backend
  * @property {number} trips
- * @property {number | null} safeAfterMs when no replica sent to the sick one any more; null: never
+ * @property {number | null} safeAfterMs when no replica sent to the first sick one any more; null: never
  * @property {number} failedUntilSafe failed attempts until then, or in all
- * @property {number} sickLoad attempts at the sick backend, as a share of what a well one would get
+ * @property {number} sickLoad attempts at the sick ones, as a share of what they would get if well
  */
 
 /** A tenth of the requests may not be sent again. */
@@ -79,7 +81,7 @@ export function simulate(parts, scenario) {
  * @property {import('../../src/backends.js').BackendPool} pool
  * @property {import('../../src/retry.js').Retries} retries
  * @property {import('../../src/retry-budget.js').RetryBudget | null} budget
- * @property {Backend} sick
+ * @property {Backend} sick the first that is
  * @property {boolean} isOpen its breaker of the sick backend, when it was last looked at
  * @property {(() => void) | null} undrain
  */
@@ -124,6 +126,7 @@ class Fleet {
     this.options = resolveOptions({
       target: names,
       log: false,
+      breaker: scenario.breakers,
       retry: scenario.budget ? {} : { budget: false },
     });
     this.replicas = Array.from({ length: scenario.replicas }, () => this.#replica());
@@ -151,7 +154,8 @@ class Fleet {
     this.#agenda.run();
     const outcome = this.#outcome;
     if (outcome.safeAfterMs === null) outcome.failedUntilSafe = outcome.failedAttempts;
-    outcome.sickLoad = (outcome.sickAttempts * this.scenario.backends) / outcome.requests;
+    const { backends, sick } = this.scenario;
+    outcome.sickLoad = (outcome.sickAttempts * backends) / (outcome.requests * sick);
     return outcome;
   }
 
@@ -185,7 +189,7 @@ class Fleet {
    * @param {number} now
    */
   #send(exchange, backend, ticket, now) {
-    const isSick = backend === exchange.replica.sick;
+    const isSick = exchange.replica.pool.all.indexOf(backend) < this.scenario.sick;
     exchange.attempts++;
     this.#outcome.attempts++;
     if (isSick) this.#outcome.sickAttempts++;
