@@ -231,13 +231,11 @@ describe('a breaker', () => {
     await get(url);
 
     await until(() => changes().length === 3);
+    const about = { backend: backend.host, target: backend.url };
     expect(changes()).toEqual([
-      [
-        'break',
-        { backend: backend.host, failures: 2, openUntil: expect.stringMatching(/^\d{4}-.*Z$/) },
-      ],
-      ['half-open', { backend: backend.host }],
-      ['reset', { backend: backend.host }],
+      ['break', { ...about, failures: 2, openUntil: expect.stringMatching(/^\d{4}-.*Z$/) }],
+      ['half-open', about],
+      ['reset', about],
     ]);
     const { openUntil } = changes()[0]![1] as { openUntil: string };
     expect(Date.parse(openUntil)).toBeGreaterThanOrEqual(before + 100);

@@ -11,6 +11,7 @@ import { DEFAULTS } from '../src/options.js';
 const ORDER = [
   'index.ts',
   'tiny-proxy.ts',
+  'pool-members.ts',
   'forward.ts',
   'commit.ts',
   'mounted.ts',

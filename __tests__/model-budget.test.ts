@@ -1,7 +1,8 @@
 // A retry budget does what a list of every request and retry would do, to within a tenth of a second.
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { type BudgetOptions, RetryBudget } from '../src/retry-budget.js';
+import type { BudgetOptions } from '../src/options.js';
+import { RetryBudget } from '../src/retry-budget.js';
 import { propertySettings, TEST_LIMIT_MS } from './support/fuzz-settings.js';
 
 /** Of its window, which moves on by so much at a time. */

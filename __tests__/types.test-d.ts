@@ -170,6 +170,14 @@ proxy.events.on('done', ({ req, requestId: id, backend, status, hops, noRetry })
   holds<Equal<typeof noRetry, NoRetryReason | null>>();
 });
 proxy.events.once('break', ({ backend, openUntil }) => `${backend} ${openUntil}`);
+proxy.events.on('reset', ({ target: url, reason }) => {
+  holds<Equal<typeof url, string>>();
+  holds<Equal<typeof reason, string | undefined>>();
+});
+proxy.holdOpen(new URL(target), 1000, 'seen by web-3');
+proxy.closeBreaker(target);
+// @ts-expect-error: for how long?
+proxy.holdOpen(target);
 proxy.events.on('retry', ({ attempt, outcome }) => `${attempt} ${outcome}`);
 
 // Every option takes what the contract says.

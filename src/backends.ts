@@ -90,7 +90,9 @@ export class Backend {
     this.limit = most === undefined ? null : new ConnectionLimit(most, queueTimeout);
     this.breaker = !breaker
       ? null
-      : new Breaker(breaker.failures, breaker.cooldown, (change) => onChange(this, change));
+      : new Breaker(breaker.failures, breaker.cooldown, (change, reason) =>
+          onChange(this, change, reason),
+        );
   }
 
   available(now: number): boolean {
@@ -166,7 +168,12 @@ export class Backend {
   }
 }
 
-export type OnBreakerChange = (backend: Backend, change: BreakerChange) => void;
+/** `reason`: on whose word, null where attempts have decided. */
+export type OnBreakerChange = (
+  backend: Backend,
+  change: BreakerChange,
+  reason: string | null,
+) => void;
 
 export interface Replaced {
   readonly added: Backend[];

@@ -50,13 +50,15 @@ export class Breaker {
   #since: Ticket = 0;
   /** cockatiel takes one outcome after the other. */
   #told: Promise<unknown> = Promise.resolve();
+  /** Why it is told the present one; null: an attempt has come to it. */
+  #reason: string | null = null;
   /** Failures in a row. */
   failures = 0;
 
   constructor(
     private readonly threshold: number,
     private readonly cooldownMs: number,
-    onChange: (change: BreakerChange) => void,
+    onChange: (change: BreakerChange, reason: string | null) => void,
   ) {
     this.#policy = circuitBreaker(
       handleWhenResult((outcome) => outcome === 'failure'),
@@ -67,9 +69,10 @@ export class Breaker {
         halfOpenAfter: Number.NEGATIVE_INFINITY,
       },
     );
-    this.#policy.onBreak(() => onChange('break'));
-    this.#policy.onHalfOpen(() => onChange('half-open'));
-    this.#policy.onReset(() => onChange('reset'));
+    this.#policy.onBreak(() => onChange('break', this.#reason));
+    // On its way from open to closed it is half-open for a moment, though nobody probes.
+    this.#policy.onHalfOpen(() => this.#reason ?? onChange('half-open', null));
+    this.#policy.onReset(() => onChange('reset', this.#reason));
   }
 
   /** May an attempt start now? */
@@ -140,6 +143,29 @@ export class Breaker {
     state.vacantAt = Math.min(state.vacantAt, now + this.cooldownMs);
   }
 
+  /**
+   * Opens it on another's word, or keeps it open, for `ms` from now on; no longer than a cooldown. A
+   * probe decides by itself.
+   */
+  holdOpen(ms: number, now: number, reason: string): void {
+    const { name } = this.#state;
+    if (name === 'half-open') return;
+    this.#become({ name: 'open', until: now + Math.min(ms, this.cooldownMs) });
+    if (name === 'open') return;
+    // cockatiel opens by failures alone: by those that it has not seen yet.
+    for (let seen = this.failures; seen < this.threshold; seen++) {
+      this.#tell(() => 'failure', reason);
+    }
+  }
+
+  /** Closes it on another's word. A probe decides by itself. */
+  close(reason: string): void {
+    if (this.#state.name !== 'open') return;
+    this.#become(CLOSED);
+    this.failures = 0;
+    this.#tell(() => 'success', reason);
+  }
+
   #toHalfOpen(): void {
     let decide: (outcome: Outcome) => void = () => {};
     const probe = new Promise<Outcome>((resolve) => {
@@ -159,7 +185,10 @@ export class Breaker {
     this.#since = ++this.#ticket;
   }
 
-  #tell(outcome: () => Outcome | Promise<Outcome>): void {
-    this.#told = this.#told.then(() => this.#policy.execute(outcome));
+  #tell(outcome: () => Outcome | Promise<Outcome>, reason: string | null = null): void {
+    this.#told = this.#told.then(() => {
+      this.#reason = reason;
+      return this.#policy.execute(outcome);
+    });
   }
 }

@@ -30,8 +30,10 @@ export interface AttemptEvent {
   attempt: number;
 }
 
-/** An attempt as it starts. No own members, as `req`: `url` and `headers`. */
+/** An attempt as it starts. No own members, as `req`: `target`, `url` and `headers`. */
 export interface AttemptStartEvent extends AttemptEvent, AboutRequest {
+  /** The backend, as `status()` names it. */
+  readonly target: string;
   /** What is asked, with its query; `director` may change it yet. */
   readonly url: string;
   /**
@@ -47,7 +49,7 @@ export interface FailureEvent extends AttemptEvent {
   outcome: number | string;
 }
 
-/** An attempt that is over. No own member, as `req`: `url`. */
+/** An attempt that is over. No own members, as `req`: `target` and `url`. */
 export interface HopEvent extends FailureEvent, AboutRequest {
   /** Of the backend's head; null where there was none. */
   status: number | null;
@@ -55,6 +57,8 @@ export interface HopEvent extends FailureEvent, AboutRequest {
   ms: number;
   /** It counts as a failure of its backend. */
   failed: boolean;
+  /** The backend, as `status()` names it. */
+  readonly target: string;
   /** What was asked, with its query. */
   readonly url: string;
 }
@@ -93,18 +97,22 @@ export interface DoneEvent extends AboutRequest {
   noRetry: NoRetryReason | null;
 }
 
+/** A breaker has changed its state. */
+export interface BreakerEvent {
+  /** `host:port`, or `unix:path`. */
+  backend: string;
+  /** As `status()` names it, and `drain()` takes it. */
+  target: string;
+  /** Where no attempt of this proxy has decided: what `holdOpen()` or `closeBreaker()` was given. */
+  reason?: string;
+}
+
 /** A breaker has opened. */
 export interface BreakEvent extends BreakerEvent {
   /** In a row. */
   failures: number;
   /** ISO time of the next probe. */
   openUntil: string | null;
-}
-
-/** A breaker has changed its state. */
-export interface BreakerEvent {
-  /** `host:port`, or `unix:path`. */
-  backend: string;
 }
 
 /** Backends have come, gone, or changed their weight: by their `url` in `status()`. */
@@ -118,7 +126,9 @@ export interface TargetsEvent {
 }
 
 /** A backend's health has changed. */
-export interface HealthEvent extends BreakerEvent {
+export interface HealthEvent {
+  /** `host:port`, or `unix:path`. */
+  backend: string;
   /** As `setHealthy()` was told; `''` where it was not. */
   reason: string;
 }
@@ -200,7 +210,7 @@ class ToldRequest implements RequestEvent {
 /** What the events tell about an attempt. */
 interface Attempted {
   readonly exchange: Exchange;
-  readonly backend: { readonly name: string };
+  readonly backend: { readonly name: string; readonly label: string };
   readonly number: number;
   readonly url: string;
   readonly status: number | null;
@@ -210,13 +220,19 @@ interface Attempted {
 class ToldAttempt extends ToldRequest {
   readonly backend: string;
   readonly attempt: number;
+  readonly #target: string;
   readonly #url: string;
 
   constructor({ exchange, backend, number, url }: Attempted) {
     super(exchange);
     this.backend = backend.name;
     this.attempt = number;
+    this.#target = backend.label;
     this.#url = url;
+  }
+
+  get target(): string {
+    return this.#target;
   }
 
   get url(): string {

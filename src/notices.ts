@@ -12,16 +12,18 @@ export interface Notices {
 
 export function createNotices(events: ProxyEvents, log: AccessLog | null): Notices {
   return {
-    onBreakerChange(backend, change) {
-      const { name, breaker } = backend;
+    onBreakerChange(backend, change, reason) {
+      const { name, label, breaker } = backend;
       const openUntil = backend.openUntil(performance.now());
       const failures = breaker?.failures ?? 0;
-      if (change === 'break') tell(events, change, { backend: name, failures, openUntil });
-      else tell(events, change, { backend: name });
+      const about = { backend: name, target: label, ...(reason !== null && { reason }) };
+      if (change === 'break') tell(events, change, { ...about, failures, openUntil });
+      else tell(events, change, about);
+      const why = reason ?? `after ${failures} failures in a row`;
       const message = {
-        break: `breaker open after ${failures} failures in a row, next probe at ${openUntil}`,
+        break: `breaker open ${why}, next probe at ${openUntil}`,
         'half-open': 'breaker half-open, probing',
-        reset: 'breaker closed',
+        reset: `breaker closed${reason === null ? '' : ` ${reason}`}`,
       }[change];
       log?.note({ event: change, backend: name, message });
     },

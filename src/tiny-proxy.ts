@@ -3,7 +3,6 @@ import { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { inspect } from 'node:util';
 import express, {
   type NextFunction,
   type Request,
@@ -23,16 +22,16 @@ import { InFlight } from './in-flight.js';
 import { compileMounted } from './mounted.js';
 import { createNotices } from './notices.js';
 import type { ResolvedOptions, TinyProxyOptions } from './options.js';
+import { poolMembers } from './pool-members.js';
 import { KeptBytes } from './replay-body.js';
 import { Retries } from './retry.js';
 import { RetryBudget } from './retry-budget.js';
 import { compileRewrite } from './rewrite.js';
 import { assignRequestId, compileTrace, isRequestId } from './tracing.js';
-import { createDial } from './transport/dial.js';
 import { httpTransport } from './transport/http.js';
 import { undiciTransport } from './transport/undici.js';
 import { isMissedUpgrade, Subscription, upgradeListener } from './upgrade.js';
-import { resolveOptions, resolveTargets } from './validate-options.js';
+import { resolveOptions } from './validate-options.js';
 
 /** The retry budget, in `status()`. */
 export interface BudgetStatus {
@@ -98,6 +97,20 @@ export interface TinyProxy extends Router {
    * @throws {TypeError} for a URL that is no backend of this proxy.
    */
   dial(url: string | URL): { socket: Socket; host: string };
+  /**
+   * Opens a backend's breaker, or keeps it open, for `ms` from now on, `breaker.cooldown` at most;
+   * then comes its probe. One that is running decides by itself. `reason` is for the event and the
+   * log.
+   *
+   * @throws {TypeError} for a URL that is no backend of this proxy, and with `breaker: false`.
+   */
+  holdOpen(url: string | URL, ms: number, reason?: string): void;
+  /**
+   * Closes a backend's breaker where it is open. A probe that is running decides by itself.
+   *
+   * @throws {TypeError} as `holdOpen()` does.
+   */
+  closeBreaker(url: string | URL, reason?: string): void;
   /** New requests get 503, those in flight `graceMs` (default 10000) to end; then all is cut. Always resolves. */
   close(graceMs?: number): Promise<void>;
 }
@@ -149,32 +162,6 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
       transport.close();
     },
   });
-}
-
-/** What changes the pool, or looks into it. */
-function poolMembers({ pool, transport, options, notices }: Context) {
-  return {
-    drain: (url: string | URL) => pool.drain(url),
-    setTargets(target: TinyProxyOptions['target']): void {
-      const replaced = pool.replace(resolveTargets(target), transport.forget);
-      if (replaced === null) return;
-      for (const backend of replaced.removed) transport.dropIdle(backend);
-      notices.onTargets(replaced, pool.all);
-    },
-    setHealthy(url: string | URL, healthy: boolean, reason = ''): void {
-      const backend = pool.find('setHealthy', url);
-      if (typeof healthy !== 'boolean')
-        throw new TypeError(`setHealthy: healthy must be true or false; got ${inspect(healthy)}`);
-      if (backend.healthy === healthy) return;
-      backend.healthy = healthy;
-      notices.onHealth(backend, reason);
-    },
-    dial(url: string | URL) {
-      const backend = pool.find('dial', url);
-      const socket = createDial(backend, options)(() => {});
-      return { socket, host: backend.url.host };
-    },
-  };
 }
 
 interface Handling {
