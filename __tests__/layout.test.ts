@@ -73,14 +73,16 @@ const HOMES: { dependency: string; files: string[]; types: boolean }[] = [
 
 /**
  * What is built on the core, by its public face alone, and may be left out: a folder, an entry of
- * the package's `exports`, and optional packages that nothing else imports.
+ * the package's `exports`, and optional packages that nothing else imports. What is `brought` is not
+ * imported here either: the user hands over an object of it.
  */
 const PARTS = [
-  { part: 'metrics', packages: ['prom-client'] },
-  { part: 'traces', packages: ['@opentelemetry/api'] },
-  { part: 'status-page', packages: [] },
-  { part: 'discovery', packages: [] },
-  { part: 'health', packages: [] },
+  { part: 'metrics', packages: ['prom-client'], brought: [] },
+  { part: 'traces', packages: ['@opentelemetry/api'], brought: [] },
+  { part: 'status-page', packages: [], brought: [] },
+  { part: 'discovery', packages: [], brought: [] },
+  { part: 'health', packages: [], brought: [] },
+  { part: 'redis', packages: [], brought: ['redis'] },
 ];
 
 const MOST_LINES = 300;
@@ -234,7 +236,7 @@ describe('src', () => {
   });
 });
 
-describe.each(PARTS)('src/$part', ({ part, packages }) => {
+describe.each(PARTS)('src/$part', ({ part, packages, brought }) => {
   const own = sources.filter(({ file }) => file.startsWith(`${part}/`));
   const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 
@@ -262,7 +264,7 @@ describe.each(PARTS)('src/$part', ({ part, packages }) => {
       types: `./dist/${part}/index.d.ts`,
       default: `./dist/${part}/index.js`,
     });
-    for (const name of packages) {
+    for (const name of [...packages, ...brought]) {
       expect(manifest.dependencies).not.toHaveProperty([name]);
       expect(manifest.peerDependencies).toHaveProperty([name]);
       expect(manifest.peerDependenciesMeta[name]).toEqual({ optional: true });

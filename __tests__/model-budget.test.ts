@@ -15,7 +15,7 @@ class Model {
   readonly retries: number[] = [];
 
   constructor(
-    readonly options: BudgetOptions,
+    readonly options: Required<BudgetOptions>,
     startMs: number,
   ) {
     this.now = startMs;

@@ -1,4 +1,4 @@
-// Programs of the system (nginx, haproxy, chromium, prometheus, dnsmasq), each with a folder of its own. Whatever a test
+// Programs of the system (nginx, redis-server, chromium, ...), each with a folder of its own. Whatever a test
 // does, program and folder are gone after it, with all the processes that the program has started.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once as nextEvent } from 'node:events';
@@ -10,7 +10,7 @@ import { setTimeout } from 'node:timers/promises';
 import { closeAfterTest } from '../../support/cleanup.js';
 import { until } from '../../support/wait.js';
 
-const INSTALL = 'apt-get install nginx haproxy chromium prometheus dnsmasq-base';
+const INSTALL = 'apt-get install nginx haproxy chromium prometheus dnsmasq-base redis-server';
 /** Debian keeps servers out of the PATH of those who are not root. */
 const FOLDERS = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
 
