@@ -1,80 +1,10 @@
-// The demo as `npm start` runs it: a process of its own, with the built package under its name.
-import { execFile, spawn } from 'node:child_process';
-import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+// The demo at the terminal, as `npm start` runs it.
+import { describe, expect, it } from '@jest/globals';
 import { echo, startBackend } from './support/backend.js';
-import { closeAfterTest } from './support/cleanup.js';
+import { start, startDemo } from './support/demo.js';
 import { get, open } from './support/proxy.js';
 import { refusedUrl } from './support/raw.js';
-import { once, until } from './support/wait.js';
-
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const TSC = join(ROOT, 'node_modules/typescript/bin/tsc');
-
-/** The package, built into a folder of its own: `dist` may be in use. */
-let folder = '';
-
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'tiny-proxy-demo-'));
-  const build = ['-p', 'tsconfig.build.json', '--outDir', join(folder, 'dist')];
-  await promisify(execFile)(process.execPath, [TSC, ...build], { cwd: ROOT });
-  for (const part of ['package.json', 'demo']) {
-    await cp(join(ROOT, part), join(folder, part), { recursive: true });
-  }
-  await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-}, 60_000);
-
-afterAll(() => rm(folder, { recursive: true, force: true }));
-
-/** Starts the demo; on a free port, unless told otherwise. */
-function start(args: string[] = [], port = '0') {
-  const child = spawn(process.execPath, ['demo/main.js', ...args], {
-    cwd: folder,
-    env: { ...process.env, PORT: port },
-  });
-  const ended = once<[code: number | null, signal: string | null]>(child, 'exit', 14_000);
-  ended.catch(() => {});
-  closeAfterTest(() => child.kill('SIGKILL'));
-  const said = { out: '', err: '' };
-  child.stdout.on('data', (chunk) => {
-    said.out += chunk;
-  });
-  child.stderr.on('data', (chunk) => {
-    said.err += chunk;
-  });
-  return { child, ended, said };
-}
-
-/** Starts it and waits until it says where it is. */
-async function startDemo(args: string[] = []) {
-  const demo = start(args);
-  const { said } = demo;
-  await until(() => said.out.includes('The log:') || said.err !== '', 'the demo to be up', 10_000);
-  expect(said.err).toBe('');
-  const url = /http:\/\/127\.0\.0\.1:\d+(?=\/api)/.exec(said.out)?.[0] ?? '';
-  const intro = said.out;
-  return {
-    ...demo,
-    url,
-    intro,
-    /** Tells backends what to do from now on. */
-    tell: (which: string | number, state: string) =>
-      get(`${url}/backends/${which}/${state}`, { method: 'POST' }),
-    /** Sends a request to the proxy. */
-    call: (method = 'GET') =>
-      get(`${url}/api/hello`, { method, headers: { 'X-Request-ID': 'me' } }),
-    /** The log line of the nth request to the proxy. */
-    async line(nth = 1): Promise<string> {
-      const lines = () => said.out.split('\n').filter((line) => line.includes(' me '));
-      await until(() => lines().length >= nth, 'the log line');
-      return lines()[nth - 1]!;
-    },
-  };
-}
+import { until } from './support/wait.js';
 
 describe('the demo', () => {
   it('prints the commands to try, and each of them is answered', async () => {

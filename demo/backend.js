@@ -52,6 +52,7 @@ export async function startBackend(number) {
   return {
     number,
     url: `http://127.0.0.1:${port}`,
+    state: () => state,
     describe: () => `${number} ${state}`,
     switchTo,
     stop,

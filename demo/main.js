@@ -1,15 +1,24 @@
 // @ts-check
 /**
  * The demo: an Express app with the proxy at /api, before three backends that fail when they are
- * told to (`npm start`), or before backends of your own (`npm start -- URL [URL ...]`).
+ * told to (`npm start`), or before backends of your own (`npm start -- URL [URL ...]`); and a page
+ * to see and to switch it all.
  */
 import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import express from 'express';
 import { tinyProxy } from 'express-tiny-proxy';
-import { STATES, startBackend } from './backend.js';
+import { explainListenError, parsePort, parseUrl } from './arguments.js';
+import { startBackend } from './backend.js';
+import { Client } from './client.js';
+import { send, setLoad, switchBackends } from './controls.js';
+import { Feed } from './feed.js';
+import { onlyThisMachine, strictPage } from './guard.js';
+import { introForBackends, introForUrls } from './intro.js';
+import { ATTEMPT_TIMEOUT_MS, COOLDOWN_MS, FAILURES } from './limits.js';
+import { Load } from './load.js';
+import { describeDemo } from './state.js';
 
-const ATTEMPT_TIMEOUT_MS = 3000;
-const COOLDOWN_MS = 10_000;
 const GRACE_MS = 2000;
 /** npm hands on a Ctrl-C that the terminal has sent already: two signals for one key. */
 const SAME_CTRL_C_MS = 500;
@@ -17,26 +26,47 @@ const SAME_CTRL_C_MS = 500;
 const port = parsePort(process.env.PORT ?? '3000');
 const urls = process.argv.slice(2).map(parseUrl);
 const backends = urls.length > 0 ? [] : await Promise.all([1, 2, 3].map(startBackend));
+const isOurs = backends.length > 0;
 
 const proxy = tinyProxy({
-  target: urls.length > 0 ? urls : backends.map(({ url }) => url),
-  changeOrigin: urls.length > 0, // a site in the net wants to be asked by its own name
+  target: isOurs ? backends.map(({ url }) => url) : urls,
+  changeOrigin: !isOurs, // a site in the net wants to be asked by its own name
   attemptTimeout: ATTEMPT_TIMEOUT_MS,
-  breaker: { cooldown: COOLDOWN_MS },
+  breaker: { failures: FAILURES, cooldown: COOLDOWN_MS },
+  log: { stream: { write: (line) => print(line.trimEnd()) } },
 });
+proxy.events.on('done', ({ requestId, noRetry }) => feed.explainLine(requestId, noRetry));
 
 const app = express();
 app.use('/api', proxy);
+const server = app.listen(port, '127.0.0.1');
+await once(server, 'listening').catch((error) => explainListenError(port, error));
+const address = /** @type {import('node:net').AddressInfo} */ (server.address());
+const origin = `http://127.0.0.1:${address.port}`;
+
+const paths = isOurs ? { GET: '/api/hello', POST: '/api/orders' } : { GET: '/api/', POST: '/api/' };
+const client = new Client(origin, paths);
+const load = new Load(client, !isOurs); // nobody's own backends are asked anything unasked
+const describe = describeDemo({ proxy, backends, load });
+const feed = new Feed(describe.state, (watched) => load.set({ watched }));
+
+app.use(onlyThisMachine, strictPage);
 app.get('/status', (_req, res) => {
   res.type('json').send(`${JSON.stringify(proxy.status(), null, 2)}\n`);
 });
-if (backends.length > 0) app.post('/backends/:which/:state', switchBackends);
+app.get('/feed', feed.open);
+app.post('/load/:what', setLoad(load));
+app.post('/send/:what', send(client));
+if (isOurs) {
+  app.post('/backends/:which/:state', switchBackends(backends, print));
+  app.post('/tour/again', (_req, res) => {
+    describe.tour.again();
+    res.type('text').send('tour now: from its start\n');
+  });
+}
+app.use(express.static(fileURLToPath(new URL('page', import.meta.url))));
 
-const server = app.listen(port, '127.0.0.1');
-await once(server, 'listening').catch(explainListenError);
-const address = /** @type {import('node:net').AddressInfo} */ (server.address());
-const origin = `http://127.0.0.1:${address.port}`;
-console.log(backends.length > 0 ? introForBackends() : introForUrls());
+console.log(isOurs ? introForBackends(origin, backends) : introForUrls(origin, urls));
 
 /** @type {number | undefined} */
 let stoppingSince;
@@ -52,97 +82,20 @@ async function stop() {
   stoppingSince = performance.now();
   console.log(`\nEnding: requests in flight have ${GRACE_MS / 1000} s. Ctrl-C again ends at once.`);
   server.close();
+  feed.end();
+  load.end();
+  client.end();
   await proxy.close(GRACE_MS);
   server.closeAllConnections();
   for (const backend of backends) backend.stop();
 }
 
-/** @type {import('express').RequestHandler<{ which: string, state: string }>} */
-async function switchBackends(req, res) {
-  const { which, state } = req.params;
-  const chosen = backends.filter(({ number }) => which === 'all' || which === String(number));
-  if (chosen.length === 0 || !STATES.has(state)) {
-    const states = [...STATES.keys()].join(', ');
-    res
-      .status(404)
-      .type('text')
-      .send(`POST /backends/WHICH/STATE\nWHICH: 1, 2, 3, all\nSTATE: ${states}\n`);
-    return;
-  }
-  for (const backend of chosen) await backend.switchTo(state);
-  const now = `backends now: ${backends.map((backend) => backend.describe()).join(', ')}`;
-  console.log(`-- ${now}`);
-  res.type('text').send(`${now}\n`);
-}
-
-function introForBackends() {
-  const names = backends.map(({ number, url }) => `${number} is ${new URL(url).host}`);
-  return `express-tiny-proxy demo: ${origin}/api
-The backends behind it: ${names.join(', ')}.
-${introToLimits()}
-
-1. The backends take turns.
-     curl -i ${origin}/api/hello
-2. One fails: the next one answers. Two hops in the log line, "attempt": 2 in the answer.
-     curl -X POST ${origin}/backends/2/500
-     for i in 1 2 3; do curl ${origin}/api/hello; done
-3. A POST is sent once: where its backend fails, so does it.
-     for i in 1 2 3; do curl -d n=1 ${origin}/api/orders; done
-4. Five failures in a row open its breaker (a line in the log): it is left out, then probed.
-     for i in $(seq 15); do curl -s ${origin}/api/hello; done; curl ${origin}/status
-5. All are down: 502, and when all breakers are open, 503 with Retry-After.
-     curl -X POST ${origin}/backends/all/refuse
-     for i in $(seq 6); do curl -i ${origin}/api/hello; done
-6. Your own mix: POST /backends/{1,2,3,all}/STATE, and STATE is ok, 500, refuse (its port is
-   closed), hang (no answer), slow (2 s), or die (in mid-body).
-     curl -X POST ${origin}/backends/all/ok
-
-Ctrl-C ends the demo. The log:`;
-}
-
-function introForUrls() {
-  return `express-tiny-proxy demo: ${origin}/api, before ${urls.join(', ')}
-${introToLimits()}
-
-     curl -i ${origin}/api/
-     curl ${origin}/status
-
-Stop one of your backends and see the retry. Ctrl-C ends the demo. The log:`;
-}
-
-function introToLimits() {
-  const [attempt, cooldown] = [ATTEMPT_TIMEOUT_MS / 1000, COOLDOWN_MS / 1000];
-  return `Each request prints its log line here, its hops last. In this demo an attempt may take
-${attempt} s, and a breaker stays open for ${cooldown} s.`;
-}
-
-/** @param {string} value */
-function parseUrl(value) {
-  const protocol = URL.canParse(value) ? new URL(value).protocol : '';
-  if (protocol === 'http:' || protocol === 'https:') return value;
-  return giveUp(`'${value}' is not a backend's URL. A right one: http://127.0.0.1:8081`);
-}
-
-/** @param {string} value */
-function parsePort(value) {
-  if (/^\d{1,5}$/.test(value) && Number(value) <= 65_535) return Number(value);
-  return giveUp(`PORT is '${value}', which is no port. A right one: PORT=3100 npm start`);
-}
-
 /**
- * @param {NodeJS.ErrnoException} error
- * @returns {never}
+ * To the terminal, and to the page.
+ *
+ * @param {string} line
  */
-function explainListenError(error) {
-  const what = error.code === 'EADDRINUSE' ? 'it is taken' : error.message;
-  return giveUp(`Cannot listen on port ${port}: ${what}. Another one: PORT=3100 npm start`);
-}
-
-/**
- * @param {string} message
- * @returns {never}
- */
-function giveUp(message) {
-  console.error(message);
-  process.exit(1);
+function print(line) {
+  console.log(line);
+  feed.addLine(line);
 }
