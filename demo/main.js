@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import express from 'express';
 import { tinyProxy } from 'express-tiny-proxy';
+import { statusPage } from 'express-tiny-proxy/status-page';
 import { explainListenError, parsePort, parseUrl } from './arguments.js';
 import { startBackend } from './backend.js';
 import { Client } from './client.js';
@@ -39,6 +40,8 @@ proxy.events.on('done', ({ requestId, noRetry }) => feed.explainLine(requestId, 
 
 const app = express();
 app.use('/api', proxy);
+const status = statusPage(proxy, { access: 'loopback', actions: true });
+app.use('/_proxy', status);
 const server = app.listen(port, '127.0.0.1');
 await once(server, 'listening').catch((error) => explainListenError(port, error));
 const address = /** @type {import('node:net').AddressInfo} */ (server.address());
@@ -83,6 +86,7 @@ async function stop() {
   console.log(`\nEnding: requests in flight have ${GRACE_MS / 1000} s. Ctrl-C again ends at once.`);
   server.close();
   feed.end();
+  status.close();
   load.end();
   client.end();
   await proxy.close(GRACE_MS);

@@ -30,6 +30,7 @@ export function describeDemo({ proxy, backends, load }) {
           name,
           told: backends[i]?.state() ?? null,
           breaker: backend.breaker,
+          drained: backend.drained,
           probeIn: secondsUntil(backend.openUntil),
           failuresInARow: backend.consecutiveFailures,
           attempts: backend.attempts,
@@ -44,7 +45,6 @@ export function describeDemo({ proxy, backends, load }) {
       retriesLeft: budget?.left ?? null,
       load: { perSecond: load.perSecond, paused: load.paused },
       seen: tour.seen,
-      statusPage: false,
     };
   }
 

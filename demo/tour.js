@@ -3,6 +3,7 @@
  * What the tour leads to, by the names that the page has for it: each is seen when an event of the
  * proxy shows it, and never by a click alone.
  */
+const STEPS = [['helped'], ['opened'], ['once', 'again'], ['refused'], ['closed', 'budget']];
 
 /** @typedef {import('express-tiny-proxy').TinyProxy} TinyProxy */
 /** @typedef {import('express-tiny-proxy').TinyProxyEvents['done'][0]} DoneEvent */
@@ -12,6 +13,8 @@ export class Tour {
   #seen = new Map();
   /** @type {Set<string>} backends whose breaker has let its probe through */
   #probing = new Set();
+  /** Requests from before are left out: those of the last tour may not be over yet. */
+  #since = 0;
   #numberOf;
 
   /**
@@ -24,7 +27,7 @@ export class Tour {
     events.on('done', (done) => this.#onDone(done));
     events.on('half-open', ({ backend }) => this.#probing.add(backend));
     events.on('break', ({ backend, failures }) => {
-      if (this.#probing.delete(backend)) return;
+      this.#probing.delete(backend);
       this.#see('opened', `backend ${numberOf(backend)}: ${failures} failures in a row`);
     });
     events.on('reset', ({ backend }) => {
@@ -41,10 +44,12 @@ export class Tour {
 
   again() {
     this.#seen.clear();
+    this.#since = performance.now();
   }
 
   /** @param {DoneEvent} done */
   #onDone({ req, requestId, status, ms, hops, noRetry }) {
+    if (performance.now() - ms < this.#since) return;
     const way = () => `${requestId}: ${this.#describe(hops)}`;
     if (status === 200 && hops.length > 1) this.#see('helped', way());
     if (req.method === 'POST' && hops.length === 1 && noRetry === 'method')
@@ -68,10 +73,16 @@ export class Tour {
   }
 
   /**
+   * One step after the other: what comes before its turn is to be seen once more.
+   *
    * @param {string} goal
    * @param {string} evidence
    */
   #see(goal, evidence) {
-    if (!this.#seen.has(goal)) this.#seen.set(goal, evidence);
+    const step = STEPS.findIndex((goals) => goals.includes(goal));
+    const isItsTurn = STEPS.slice(0, step)
+      .flat()
+      .every((earlier) => this.#seen.has(earlier));
+    if (isItsTurn && !this.#seen.has(goal)) this.#seen.set(goal, evidence);
   }
 }

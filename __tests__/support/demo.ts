@@ -12,6 +12,7 @@ import { get, open } from './client.js';
 import { once, until } from './wait.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const PAGE = 'src/status-page/page';
 const TSC = join(ROOT, 'node_modules/typescript/bin/tsc');
 
 /** The package, built into a folder of its own: `dist` may be in use. */
@@ -21,6 +22,8 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tiny-proxy-demo-'));
   const build = ['-p', 'tsconfig.build.json', '--outDir', join(folder, 'dist')];
   await promisify(execFile)(process.execPath, [TSC, ...build], { cwd: ROOT });
+  // As the build does.
+  await cp(join(ROOT, PAGE), join(folder, 'dist/status-page/page'), { recursive: true });
   for (const part of ['package.json', 'demo']) {
     await cp(join(ROOT, part), join(folder, part), { recursive: true });
   }

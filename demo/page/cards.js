@@ -62,15 +62,21 @@ function radiosOf(card) {
  * @param {HTMLElement} card
  * @param {BackendState} backend
  */
-function showLight(card, { breaker, probeIn, probe }) {
-  const details = {
-    closed: probe === 'answered' ? 'its probe was answered' : 'takes requests',
-    open: `${probe === 'failed' ? 'probe failed, next' : 'left out, probe'} in ${probeIn ?? 0}\u00a0s`,
-    'half-open': 'the next request is its probe',
+function showLight(card, { breaker, drained, probeIn, probe }) {
+  /** @type {Record<BackendState['breaker'], [means: string, detail: string]>} */
+  const words = {
+    closed: ['takes requests', probe === 'answered' ? 'its probe was answered' : ''],
+    open: [
+      'left out',
+      `${probe === 'failed' ? 'probe failed, next' : 'probe'} in ${probeIn ?? 0} s`,
+    ],
+    'half-open': ['one probe', 'the next request is it'],
   };
+  const [means, detail] = words[breaker];
   card.dataset.breaker = breaker;
   setText(within(card, '.breaker'), breaker);
-  setText(within(card, '.detail'), details[breaker]);
+  setText(within(card, '.means'), drained ? 'drained' : means);
+  setText(within(card, '.detail'), drained ? 'gets no new requests' : detail);
 }
 
 /**

@@ -12,7 +12,6 @@ export interface DemoState {
   load: { perSecond: number; paused: boolean };
   /** What of the tour has been seen, with what has shown it. */
   seen: Record<string, string>;
-  statusPage: boolean;
 }
 
 export interface BackendState {
@@ -23,6 +22,8 @@ export interface BackendState {
   /** What it has been told to do; null where it is a backend of the user's own. */
   told: string | null;
   breaker: 'closed' | 'open' | 'half-open';
+  /** On the status page, by its button. */
+  drained: boolean;
   /** Seconds to the next probe while open. */
   probeIn: number | null;
   failuresInARow: number;

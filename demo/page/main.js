@@ -15,14 +15,13 @@ function show(state) {
   showBackends(state);
   showLoad(state);
   if (isOurs) showTour(state.seen);
-  if (state.statusPage) showStatusPage(isOurs);
+  else embedStatusPage();
 }
 
-/** @param {boolean} isOurs before backends of one's own there is nothing to switch: it gets the room */
-function showStatusPage(isOurs) {
-  for (const link of document.querySelectorAll('.status-page')) link.removeAttribute('hidden');
+/** Before backends of one's own there is nothing to switch, and room for it. */
+function embedStatusPage() {
   const embedded = byId('embedded');
-  if (isOurs || embedded.querySelector('iframe') !== null) return;
+  if (embedded.querySelector('iframe') !== null) return;
   const frame = document.createElement('iframe');
   frame.title = 'Status page of the proxy';
   frame.src = '/_proxy/';
