@@ -89,7 +89,7 @@ function showFailures(card, { failuresInARow }, toOpen) {
   [...pips].forEach((pip, i) => {
     pip.classList.toggle('on', i < failuresInARow);
   });
-  setText(within(card, '.in-a-row'), `${failuresInARow} of ${toOpen} failures in a row`);
+  setText(within(card, '.in-a-row'), `${failuresInARow} of ${toOpen} failed in a row`);
 }
 
 /**
