@@ -53,6 +53,11 @@ export async function picture(page: Page, name: string): Promise<void> {
   if (!folder) return;
   const taken = PNG.sync.read(await page.screenshot());
   // Without PNG's filters, made for photographs, a picture of text is a quarter smaller.
-  const small = PNG.sync.write(taken, { colorType: 2, filterType: 0, deflateLevel: 9, deflateStrategy: 0 });
+  const small = PNG.sync.write(taken, {
+    colorType: 2,
+    filterType: 0,
+    deflateLevel: 9,
+    deflateStrategy: 0,
+  });
   await writeFile(join(folder, `${name}.png`), small);
 }

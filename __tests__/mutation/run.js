@@ -74,7 +74,7 @@ async function mutate(name) {
     // Real servers and sockets on a busy machine: a slow run is no killed mutant.
     timeoutMS: 60_000,
     timeoutFactor: 3,
-    ignorePatterns: ['/bench', '/coverage', '/demo', '/dist', '/docs', '/mutation'],
+    ignorePatterns: ['/bench', '/coverage', '/demo', '/dist', '/docs', '/__tests__/mutation'],
     reporters: [],
     allowConsoleColors: false,
     logLevel: 'warn',

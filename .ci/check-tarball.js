@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 const MOST_BYTES = 110_000;
 const NEEDED = [
   /^dist\/[\w/-]+\.js$/,
-  /^dist\/[\w/-]+\.d\.ts$/, // those that the entries lead to: tools/prune-declarations.js
+  /^dist\/[\w/-]+\.d\.ts$/, // those that the entries lead to: .ci/prune-declarations.js
   /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md)$/,
 ];
 
