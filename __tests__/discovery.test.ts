@@ -2,7 +2,7 @@
 import { runInThisContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { discover, fromDns, fromSrv, type Source } from '../src/discovery/index.js';
-import { reply, resetConnection, startBackends } from './support/backend.js';
+import { heldUntil, reply, resetConnection, startBackends } from './support/backend.js';
 import { NOBODY, startDiscovered } from './support/discovered.js';
 import { expectNothingBut, openHandles } from './support/handles.js';
 import { get, quietProxy, startProxyWith } from './support/proxy.js';
@@ -277,9 +277,15 @@ describe('priorities', () => {
     await discovery.refresh();
     expect(urls()).toEqual([sick.url, well.url]);
 
-    sick.answerWith(reply(200, 'sick no more'));
+    const held = gate();
+    sick.answerWith(heldUntil(held.opened, reply(200, 'sick no more')));
     await until(() => proxy.status().backends[0]?.breaker === 'half-open');
+    const asked = [get(url), get(url)]; // one of them is the probe
+    await until(() => sick.started === 2);
     expect(urls()).toEqual([sick.url, well.url]);
+    expect((await get(url)).text).toBe('well');
+    held.open();
+    await Promise.all(asked);
     while (urls().length > 1) await get(url);
     expect((await get(url)).text).toBe('sick no more');
   });

@@ -1,7 +1,10 @@
 // What becomes of a backend that setTargets() has left out: what runs there ends, then nothing is left.
-import { setFlagsFromString } from 'node:v8';
+import { queryObjects, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from '@jest/globals';
+import { Backend } from '../src/backends.js';
+import { Breaker } from '../src/breaker.js';
+import { ConnectionLimit } from '../src/transport/connection-limit.js';
 import {
   controlled,
   heldUntil,
@@ -16,7 +19,7 @@ import { answer, startHttp2Backend, startHttp2Proxy } from './support/http2-back
 import { outcomes, requestLine } from './support/log-lines.js';
 import { get, open, readBody, startProxyWith } from './support/proxy.js';
 import { refusedUrl } from './support/raw.js';
-import { gate, until } from './support/wait.js';
+import { gate, until, within } from './support/wait.js';
 import {
   closed,
   message,
@@ -128,7 +131,7 @@ describe('a request at a backend that leaves', () => {
 
     proxy.setTargets(next.url);
 
-    expect((await waiting).text).toBe('next');
+    expect((await within(waiting, 'an answer', 2000)).text).toBe('next');
     expect(outcomes(await requestLine(log))).toEqual(['QUEUE_TIMEOUT', 200]);
     await letGo();
     await until(() => backends[0]!.openSockets() === 0, 'no connection left', SOON_MS);
@@ -221,6 +224,9 @@ describe('ten thousand changes', () => {
     const { heapUsed, arrayBuffers } = process.memoryUsage();
     return heapUsed + arrayBuffers;
   };
+  /** How many there are of what each backend has. */
+  const alive = (): number[] =>
+    [Backend, Breaker, ConnectionLimit].map((kind) => queryObjects(kind, { format: 'count' }));
 
   it('leave nothing behind', async () => {
     const [stays, comes] = await startBackends(reply(200), reply(200));
@@ -240,10 +246,12 @@ describe('ten thousand changes', () => {
     await change(500);
     const handles = openHandles();
     const before = used();
+    const aliveBefore = alive();
 
     await change(10_000);
 
-    // One Backend has 4 KB for its latencies alone.
+    const left = alive().map((count, i) => count - aliveBefore[i]!);
+    expect(Math.max(...left)).toBeLessThanOrEqual(0);
     expect((used() - before) / 2 ** 20).toBeLessThan(5);
     await expectNothingBut(handles);
     expect(proxy.status().backends).toHaveLength(1);
