@@ -80,17 +80,20 @@ async function webSocket(/** @type {Connection} */ { port }) {
     socket.terminate();
   });
   socket.on('error', () => {});
-  const closed = once(socket, 'close');
-  const opened = await Promise.race([once(socket, 'open').then(() => true), closed]);
-  if (opened !== true) return refused;
+  // Not once(): an error, which comes before a close, would reject it.
+  /** @type {Promise<number>} */
+  const closed = new Promise((resolve) => socket.on('close', resolve));
+  const opened = new Promise((resolve) => socket.on('open', () => resolve('open')));
+  if ((await Promise.race([opened, closed])) !== 'open') return refused;
   for (let i = 0; i < MESSAGES; i += 1) {
     socket.send(`message ${i}`);
-    const [data] = await once(socket, 'message');
+    const message = new Promise((resolve) => socket.once('message', resolve));
+    const data = await Promise.race([message, closed]);
     if (String(data) !== `message ${i}`) return `WebSocket: ${data} instead of message ${i}`;
     await sleep(50);
   }
   socket.close(1000);
-  const [code] = await closed;
+  const code = await closed;
   return code === 1000 ? '' : `WebSocket: ended with ${code}`;
 }
 
