@@ -40,6 +40,7 @@ describe('the framing of a request', () => {
     expect(framingOf(request(['Content-Length: 0']))).toMatchObject({ length: '0' });
     expect(framingOf(request(['Content-Length: 0010']))).toMatchObject({ length: '10' });
     expect(framingOf(request(['Content-Length: 000']))).toMatchObject({ length: '0' });
+    expect(framingOf(request(['Content-Length: 1001']))).toMatchObject({ length: '1001' });
   });
 
   it('is so where a middleware has taken it away', () => {
@@ -144,6 +145,16 @@ describe('the headers of a request that go on', () => {
       message.headers['x-user'] = 'alice';
       expect(forwardableHeaders(message)).toEqual({ 'x-user': 'alice' });
     }
+    const message = request(['Connection: X-User']);
+    message.headers['x-user'] = '';
+    expect(forwardableHeaders(message)).toEqual({ 'x-user': '' });
+  });
+
+  it('are without what Connection nominates of a list that Node keeps apart', () => {
+    const lines = ['Connection: Set-Cookie', 'Set-Cookie: a=1', 'Set-Cookie: b=2'];
+    const message = request(lines);
+    message.headers['set-cookie'] = ['a=1', 'b=2'];
+    expect(forwardableHeaders(message)).toEqual({});
   });
 
   it.each([
@@ -220,11 +231,11 @@ describe('who the client is', () => {
     trusted?: boolean;
     encrypted?: boolean;
     baseUrl?: string;
-    peer?: string;
+    peer?: string | undefined;
   }
 
   function told(lines: string[], setting: Setting = {}): HeaderMap {
-    const { trusted = false, baseUrl = '', encrypted, peer = '10.1.1.1' } = setting;
+    const { trusted = false, baseUrl = '', encrypted, peer } = { peer: '10.1.1.1', ...setting };
     const socket = { remoteAddress: peer, ...(encrypted !== undefined && { encrypted }) };
     const asked: unknown[] = [];
     const app = {
@@ -286,9 +297,13 @@ describe('who the client is', () => {
   it('is not told where it is not known', () => {
     expect(
       told(['X-Forwarded-Host: claimed', 'X-Forwarded-Prefix: /x'], { encrypted: false }),
-    ).toEqual({
+    ).toStrictEqual({
       'x-forwarded-for': '10.1.1.1',
       'x-forwarded-proto': 'http',
     });
+  });
+
+  it('is nobody where its connection is gone already', () => {
+    expect(told(['Host: h'], { peer: undefined })).toMatchObject({ 'x-forwarded-for': '' });
   });
 });

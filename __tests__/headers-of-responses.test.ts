@@ -187,7 +187,7 @@ describe('headers that a hook has left', () => {
     };
     const checked = { 'x-a': 'a', 'x-n': '7', 'x-list': ['a', '8'] };
 
-    expect(checkedHeaders(left)).toEqual(checked);
+    expect(checkedHeaders(left)).toStrictEqual(checked);
     expect(checkedHeaders(left, '5')).toEqual({ ...checked, 'content-length': '5' });
   });
 
