@@ -1,8 +1,10 @@
 // Compiled, never run: the types of express-tiny-proxy/redis, by the name that users import.
 import { tinyProxy } from 'express-tiny-proxy';
 import {
+  type RedisClient,
   type SharedBreakers,
   type SharedBreakersOptions,
+  type SharedBreakersStatus,
   shareBreakers,
 } from 'express-tiny-proxy/redis';
 import { createClient, createCluster } from 'redis';
@@ -23,6 +25,10 @@ shareBreakers(proxy, options);
 
 const closed: Promise<void> = sharing.close();
 await closed;
+const taken: RedisClient = client;
+shareBreakers(proxy, { client: taken, prefix: 'orders:' });
+const status: SharedBreakersStatus = sharing.status();
+JSON.stringify(status);
 const { replica, joined, opened, closed: count, refused, ignored } = sharing.status();
 `${replica} ${joined} ${opened + count + refused + ignored}`;
 

@@ -2,6 +2,11 @@
 import express from 'express';
 import { tinyProxy } from 'express-tiny-proxy';
 import {
+  type AccessFunction,
+  type ReportedBackend,
+  type ReportedExchange,
+  type ReportedIncident,
+  type ReportedProxy,
   type StatusPage,
   type StatusPageOptions,
   type StatusReport,
@@ -20,6 +25,18 @@ statusPage(proxy, { access: async (req) => req.secure });
 const report = {} as StatusReport;
 const since: string | null | undefined = report.proxies[0]?.backends[0]?.openSince;
 JSON.stringify(since);
+const { proxies, exchanges, incidents } = report;
+const shown: [ReportedProxy[], ReportedExchange[], ReportedIncident[]] = [
+  proxies,
+  exchanges,
+  incidents,
+];
+const sick = shown[0]
+  .flatMap(({ backends }): ReportedBackend[] => backends)
+  .filter((one) => !one.healthy);
+JSON.stringify(sick);
+const access: AccessFunction = (req) => req.get('X-Admin') === 'yes';
+statusPage(proxy, { access });
 
 // @ts-expect-error: who may see it has to be said
 statusPage(proxy, {});

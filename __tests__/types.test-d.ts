@@ -17,11 +17,13 @@ import {
   type BudgetOptions,
   type BudgetStatus,
   type Candidate,
+  type CloseEvent,
   type CookieRewrite,
   type DoneEvent,
   type FailureEvent,
   type GiveUpEvent,
   type HeaderMap,
+  type HealthEvent,
   type Hop,
   type HopEvent,
   type Latency,
@@ -40,6 +42,7 @@ import {
   type RetryOptions,
   requestId,
   type Target,
+  type TargetsEvent,
   type TinyProxy,
   type TinyProxyEvents,
   type TinyProxyOptions,
@@ -152,7 +155,18 @@ proxy.events.on('attempt', (event) => {
   // @ts-expect-error: they are changed in their place
   event.headers = {};
 });
-proxy.events.on('close', ({ graceMs }) => holds<Equal<typeof graceMs, number>>());
+proxy.events.on('close', (event) => {
+  holds<Equal<typeof event, CloseEvent>>();
+  holds<Equal<typeof event.graceMs, number>>();
+});
+proxy.events.on('targets', (event) => {
+  holds<Equal<typeof event, TargetsEvent>>();
+  event.added.concat(event.removed, event.backends).join();
+});
+proxy.events.on('unhealthy', (event) => {
+  holds<Equal<typeof event, HealthEvent>>();
+  `${event.backend} ${event.reason}`;
+});
 proxy.events.on('hop', ({ req, url, outcome, status, ms, failed }) => {
   holds<Equal<typeof req, Request>>();
   holds<Equal<typeof url, string>>();

@@ -1,7 +1,8 @@
 import type { Backend } from './backends.js';
 import type { Ticket } from './breaker.js';
-import { type AttemptEvent, type ProxyEvents, tellHop } from './events.js';
+import type { AttemptEvent, ProxyEvents } from './events.js';
 import type { Exchange, Hop } from './exchange.js';
+import { tellHop } from './tell.js';
 
 /** The bookkeeping of one attempt: its hop, what it tells about its backend, and that only once. */
 export class AttemptRecord {

@@ -6,13 +6,13 @@ import { commitHead } from './commit.js';
 import type { Context } from './context.js';
 import { Deadlines, type Expired } from './deadlines.js';
 import { atOnce, BUGS, hookError, noBackend, ownError, ProxyError, sendable } from './errors.js';
-import { tellDone } from './events.js';
 import type { Exchange } from './exchange.js';
 import { OutgoingRequest } from './outgoing-request.js';
 import type { BodyListener } from './replay-body.js';
 import { cutShort, respond, write1xx, write100 } from './respond.js';
 import { asksForRest, type Failure, SENT } from './retry.js';
 import { type Retried, RetryLoop } from './retry-loop.js';
+import { tellDone } from './tell.js';
 import type { AttemptEvents, Flight, Head, Outcome } from './transport/transport.js';
 
 /** The life of one request: its attempts, one after the other, up to the one that answers. */

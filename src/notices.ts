@@ -1,6 +1,7 @@
 import type { AccessLog } from './access-log.js';
 import type { Backend, OnBreakerChange, Replaced } from './backends.js';
-import { type ProxyEvents, tell } from './events.js';
+import type { ProxyEvents } from './events.js';
+import { tell } from './tell.js';
 
 /** What changes in the pool is an event, and a line in the log. */
 export interface Notices {

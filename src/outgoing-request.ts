@@ -2,7 +2,6 @@ import type { Request, Response } from 'express';
 import type { AttemptRecord } from './attempt-record.js';
 import type { Context } from './context.js';
 import { atOnce, describe, hookError, ProxyError, warn } from './errors.js';
-import { tellAttempt } from './events.js';
 import {
   checkedHeaders,
   type Framing,
@@ -16,6 +15,7 @@ import type { ResolvedOptions } from './options.js';
 import { checkUnread, parsedBody, wasRead } from './parsed-body.js';
 import { type BodyListener, ReplayBody } from './replay-body.js';
 import { checkDotSegments, checkPath, checkRequestLine, joinPath } from './request-target.js';
+import { tellAttempt } from './tell.js';
 import type { Attempt, Upgrade } from './transport/transport.js';
 import { upgradeOf } from './upgrade.js';
 

@@ -5,10 +5,10 @@ import type { Ticket } from './breaker.js';
 import type { Context } from './context.js';
 import type { Deadlines } from './deadlines.js';
 import { gatewayError, hookError, noBackend, ProxyError } from './errors.js';
-import { tell } from './events.js';
 import type { Exchange, NoRetryReason } from './exchange.js';
 import type { OutgoingRequest } from './outgoing-request.js';
 import { type Failure, type RetryPlan, Trail, type Verdict } from './retry.js';
+import { tell } from './tell.js';
 
 /** A request as its retries see it. */
 export interface Retried {
