@@ -186,11 +186,12 @@ describe('the event stream ends', () => {
     const access = () => answer.opened.then(() => true);
     const { at, server, proxy } = await startPage({ target: 'http://10.0.0.1' }, { access });
     const looks = countLooks(proxy);
-    const arrived = once<[IncomingMessage]>(server, 'request');
+    const arrived = once<[IncomingMessage, ServerResponse]>(server, 'request');
     const { request } = open(`${at}events`);
-    const [incoming] = await arrived;
+    const [, response] = await arrived;
+    const left = once(response, 'close');
     request.destroy();
-    await until(() => incoming.socket.destroyed);
+    await left;
 
     answer.open();
     await delivery();
