@@ -67,7 +67,7 @@ it('the tour is done by its buttons, and each goal is marked when the proxy has 
   await goal(page, 'opened').waitFor({ timeout: TURN_MS });
   expect(await goal(page, 'opened').textContent()).toBe('Seen: backend 2: 5 failures in a row');
   await light(page, 2, 'open').waitFor();
-  await page.setViewportSize({ width: 1040, height: 740 });
+  await page.setViewportSize({ width: 1040, height: 716 });
   await picture(page, 'demo');
 
   await press(step(page, 3), 'Pause the load, all 500');
