@@ -1,18 +1,18 @@
 import type { TinyProxy } from '../index.js';
 import type { Link } from './link.js';
 
-/** So long before the end of the cooldown the replicas ask for the lease. */
-const LEAD_MS = 200;
+/** So long before the end of the cooldown, but not in its first half, they ask for the lease. */
+const LEAD_MS = 500;
 /** A lease's length. It is renewed while its probe runs. */
 const LEASE_MS = 2000;
 /** Who did not get it stays open for so long, and asks again before that is over. */
-const HOLD_MS = 500;
+const HOLD_MS = 1000;
 /** Longer than a probe takes: a lease that is held so long, and nothing told, is none. */
 const PATIENCE_MS = 20_000;
 /** Between two questions, however short the cooldown is. */
 const LEAST_MS = 20;
 /** Who has held it, and had no request to probe with, lets all others ask first. */
-const IDLE_MS = 400;
+const IDLE_MS = 600;
 
 export interface Turn {
   readonly proxy: TinyProxy;
@@ -94,14 +94,14 @@ export class ProbeTurn {
     }
   }
 
-  /** Not where the client of the probe has left, and nobody else has come. */
+  /** Also where it has just ended, this process was busy, say. Not where the client of the probe has left, and nobody else has come. */
   #renew(): void {
     const { link, key, me } = this.turn;
     const now = performance.now();
     const waitedMs = now - (this.#waitingSince ?? now);
     if (!this.#backend?.inFlight || waitedMs > PATIENCE_MS) return;
     this.#leaseEnds = now + LEASE_MS;
-    void link.send(['SET', key, me, 'XX', 'PX', String(LEASE_MS)]);
+    void link.send(['SET', key, me, 'PX', String(LEASE_MS)]);
     this.#after(LEASE_MS / 2, () => this.#renew());
   }
 

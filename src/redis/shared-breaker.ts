@@ -58,6 +58,7 @@ export class SharedBreaker {
 
   #onFailure(now: number): void {
     this.#failingSince ??= now;
+    this.#lookAgain();
     if (this.#state !== 'closed') return;
     this.#streak.add(this.fleet.me);
     if (now - this.#toldAt >= TELL_EVERY_MS) {
@@ -112,6 +113,7 @@ export class SharedBreaker {
   }
 
   onMessage(message: Message): void {
+    this.#lookAgain();
     if (message.kind === 'open') this.#onOpen(message);
     else if (message.kind === 'closed') this.#onClosed(message.from);
     else if (message.kind === 'well') this.#onWell();
@@ -196,6 +198,13 @@ export class SharedBreaker {
     const { backends } = this.fleet.proxy.status();
     const others = backends.filter(({ url }) => url !== this.target);
     return !others.some(({ breaker, drained }) => breaker === 'closed' && !drained);
+  }
+
+  /** A backend that has left and come back has another breaker, of whose past nothing was told. */
+  #lookAgain(): void {
+    if (this.#state === 'closed' || this.#statusOf(this.target)?.breaker !== 'closed') return;
+    this.#state = 'closed';
+    this.#turn.stop();
   }
 
   #statusOf(target: string) {
