@@ -24,6 +24,8 @@ const proxies = [];
 const { mounts } = readSettings();
 /** @type {string[]} */
 const troubles = [];
+/** @type {Record<string, number>} requests by `:no-retry` */
+const noRetries = {};
 process.on('warning', (warning) => troubles.push(`warning: ${warning.message}`));
 process.on('unhandledRejection', (reason) => troubles.push(`unhandledRejection: ${reason}`));
 process.on('uncaughtException', (error) => troubles.push(`uncaughtException: ${error.stack}`));
@@ -43,6 +45,9 @@ export async function serveProxy(express, tinyProxy) {
   for (const [path, options] of Object.entries(mounts)) {
     const proxy = tinyProxy({ log: { format: 'text', stream: nowhere }, ...options });
     proxies.push(proxy);
+    proxy.events.on('done', ({ noRetry }) => {
+      if (noRetry !== null) noRetries[noRetry] = (noRetries[noRetry] ?? 0) + 1;
+    });
     app.use(path, proxy);
   }
   server = createServer(app).listen(0, '127.0.0.1');
@@ -84,6 +89,7 @@ const answers = {
   listeners: () =>
     countListeners([process, server, nowhere, ...proxies.map(({ events }) => events)]),
   troubles: () => troubles,
+  noRetries: () => noRetries,
   status: () => proxies.map((proxy) => proxy.status()),
   /** Ends as a server should. Afterwards nothing may keep the process alive. */
   async close() {

@@ -18,8 +18,10 @@ import { runBounded, startProcess } from '../processes.js';
 import { inMb, MIB } from '../units.js';
 
 const SECONDS = Number(process.env.SLOW_SECONDS || 20);
-const EVENT_STREAMS = 2000;
-const READERS = 1000;
+/** Of the people below; for a machine that is busy with something else. */
+const SCALE = Number(process.env.SLOW_SCALE || 1);
+const EVENT_STREAMS = 2000 * SCALE;
+const READERS = 1000 * SCALE;
 const UPLOADS = 500;
 /** At once, at the start: a listen queue is not what is tried here. */
 const OPENED_TOGETHER = 100;
@@ -139,6 +141,7 @@ async function downloads() {
   const before = await proxy.ask('watchRss');
   const events = await openMany(EVENT_STREAMS, () => openEvents(proxy.ready));
   const readers = await openMany(READERS, (i) => openReader(proxy.ready, i));
+  console.log(`${EVENT_STREAMS} event streams and ${READERS} slow readers are open`);
   for (const state of events) Object.assign(state, { events: 0, lateMs: 0 });
   await sleep(SECONDS * 1000);
 
