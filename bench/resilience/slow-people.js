@@ -26,6 +26,7 @@ const UPLOADS = 500;
 /** At once, at the start: a listen queue is not what is tried here. */
 const OPENED_TOGETHER = 100;
 const READ_EVERY_MS = 2000;
+const OPEN_LIMIT_MS = 60_000;
 const MOST_AHEAD = MIB;
 /** Of RSS, for a process that has not worked before. */
 const WARM_UP_BYTES = 64 * MIB;
@@ -172,38 +173,55 @@ async function downloads() {
 
 /**
  * @param {number} port
- * @param {number} seconds
+ * @param {Promise<unknown>} end when it is to end
  */
-async function uploadSlowly(port, seconds) {
+async function uploadSlowly(port, end) {
+  let isOver = false;
+  end.then(() => {
+    isOver = true;
+  });
   const socket = connect(port, '127.0.0.1');
   await once(socket, 'connect');
-  const length = UPLOAD_START.length + seconds;
-  socket.write(`PUT /api/things/1 HTTP/1.1\r\nHost: h\r\nContent-Length: ${length}\r\n\r\n`);
-  socket.write(UPLOAD_START);
-  for (let second = 0; second < seconds; second += 1) {
+  const chunk = (/** @type {Buffer} */ { length }) => `${length.toString(16)}\r\n`;
+  socket.write('PUT /api/things/1 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n');
+  socket.write(`${chunk(UPLOAD_START)}${UPLOAD_START}\r\n`);
+  let bytes = UPLOAD_START.length;
+  while (!isOver) {
     await sleep(1000);
-    socket.write('x');
+    socket.write('1\r\nx\r\n');
+    bytes += 1;
   }
+  socket.write('0\r\n\r\n');
   const [answer] = await once(socket, 'data');
   socket.destroy();
-  return answer.includes(`"bytes":${length},`);
+  return answer.includes(`"bytes":${bytes},`);
 }
 
 async function uploads() {
   const { backend, proxy } = await startBoth({ retry: { maxTotalBytes: MOST_KEPT } });
-  await openMany(OPENED_TOGETHER, () => uploadSlowly(proxy.ready, 0));
+  await openMany(OPENED_TOGETHER, () => uploadSlowly(proxy.ready, Promise.resolve()));
   await proxy.ask('heapAfterGc');
   const before = await proxy.ask('buffers');
-  const seconds = Math.min(5, SECONDS);
-  const running = Array.from({ length: UPLOADS }, () => uploadSlowly(proxy.ready, seconds));
-  await sleep(seconds * 600);
+  let finish = () => {};
+  const end = new Promise((resolve) => {
+    finish = () => resolve(undefined);
+  });
+  const running = Array.from({ length: UPLOADS }, () => uploadSlowly(proxy.ready, end));
+  const start = performance.now();
+  let inFlight = 0;
+  while (inFlight < UPLOADS && performance.now() - start < OPEN_LIMIT_MS) {
+    await sleep(100);
+    inFlight = (await proxy.ask('status'))[0].inFlight;
+  }
+  await sleep(SECONDS * 250);
   await proxy.ask('heapAfterGc');
   const held = (await proxy.ask('buffers')) - before;
-  const [{ inFlight }] = await proxy.ask('status');
+  finish();
   const whole = (await Promise.all(running)).filter(Boolean).length;
   const sent = inMb(UPLOADS * UPLOAD_START.length);
   console.log(`${inFlight} uploads under way, ${sent} sent: ${inMb(held)} held in Buffers`);
-  check(inFlight === UPLOADS && whole === UPLOADS, `${whole} uploads arrived whole`);
+  check(inFlight === UPLOADS, 'all at once');
+  check(whole === UPLOADS, `${whole} uploads arrived whole`);
   check(held < MOST_KEPT + SLACK, `no more than the ${inMb(MOST_KEPT)} of retry.maxTotalBytes`);
   await checkNoTroubles(proxy);
   await Promise.all([backend.kill(), proxy.kill()]);
