@@ -2,31 +2,14 @@
 // and in the tables of raw messages.
 import type { IncomingMessage } from 'node:http';
 import { describe, expect, it } from '@jest/globals';
-import type { Request } from 'express';
 import {
   forwardableHeaders,
   framingOf,
   type HeaderMap,
   isFieldValue,
   nominated,
-  setForwarded,
 } from '../src/headers.js';
-
-/** A request with these lines, as Node hands it on. */
-function request(lines: string[], httpVersion = '1.1', server?: object): IncomingMessage {
-  const headers: Record<string, string> = {};
-  const rawHeaders = lines.flatMap((line) => {
-    const colon = line.indexOf(':');
-    const [written, value] = [line.slice(0, colon), line.slice(colon + 1).trim()];
-    const name = written.toLowerCase();
-    const comma = name === 'cookie' ? '; ' : ', ';
-    // Of what is single it keeps the first.
-    if (!Object.hasOwn(headers, name)) headers[name] = value;
-    else if (name !== 'authorization') headers[name] += comma + value;
-    return [written, value];
-  });
-  return { headers, rawHeaders, httpVersion, socket: { server } } as unknown as IncomingMessage;
-}
+import { request } from './support/read-request.js';
 
 const forwarded = (...lines: string[]): HeaderMap => forwardableHeaders(request(lines));
 
@@ -223,87 +206,5 @@ describe('the headers of a request that go on', () => {
       expect.objectContaining({ status: 400, message: 'two authorization fields' }),
     );
     expect(forwarded('X-A: 1', 'X-A: 1', 'Host: h')).toEqual({ 'x-a': '1, 1', host: 'h' });
-  });
-});
-
-describe('who the client is', () => {
-  interface Setting {
-    trusted?: boolean;
-    encrypted?: boolean;
-    baseUrl?: string;
-    peer?: string | undefined;
-  }
-
-  function told(lines: string[], setting: Setting = {}): HeaderMap {
-    const { trusted = false, baseUrl = '', encrypted, peer } = { peer: '10.1.1.1', ...setting };
-    const socket = { remoteAddress: peer, ...(encrypted !== undefined && { encrypted }) };
-    const asked: unknown[] = [];
-    const app = {
-      get: (name: string) => (address: string, hop: number) => {
-        asked.push([name, address, hop]);
-        return trusted;
-      },
-    };
-    const { headers } = request(lines);
-    const out: HeaderMap = { ...headers } as HeaderMap;
-    setForwarded(out, { headers, socket, app, baseUrl } as unknown as Request);
-    expect(asked).toEqual([['trust proxy fn', peer ?? '', 0]]);
-    return out;
-  }
-
-  const CLAIMS = [
-    'Host: h',
-    'Forwarded: for=9',
-    'X-Real-IP: 9',
-    'X-Forwarded-For: 9',
-    'X-Forwarded-Proto: https',
-    'X-Forwarded-Host: claimed',
-    'X-Forwarded-Port: 9',
-    'X-Forwarded-Prefix: /claimed',
-  ];
-
-  it('is what the proxy sees, where its peer is not trusted', () => {
-    expect(told(CLAIMS)).toEqual({
-      host: 'h',
-      'x-forwarded-for': '10.1.1.1',
-      'x-forwarded-proto': 'http',
-      'x-forwarded-host': 'h',
-    });
-  });
-
-  it('is what a trusted peer claims, and that peer behind it', () => {
-    expect(told(CLAIMS, { trusted: true, baseUrl: '/api' })).toEqual({
-      host: 'h',
-      forwarded: 'for=9',
-      'x-real-ip': '9',
-      'x-forwarded-for': '9, 10.1.1.1',
-      'x-forwarded-proto': 'https',
-      'x-forwarded-host': 'claimed',
-      'x-forwarded-port': '9',
-      'x-forwarded-prefix': '/claimed/api',
-    });
-  });
-
-  it('is what the proxy sees, where a trusted peer claims nothing', () => {
-    expect(told(['Host: h'], { trusted: true, baseUrl: '/api', encrypted: true })).toEqual({
-      host: 'h',
-      'x-forwarded-for': '10.1.1.1',
-      'x-forwarded-proto': 'https',
-      'x-forwarded-host': 'h',
-      'x-forwarded-prefix': '/api',
-    });
-  });
-
-  it('is not told where it is not known', () => {
-    expect(
-      told(['X-Forwarded-Host: claimed', 'X-Forwarded-Prefix: /x'], { encrypted: false }),
-    ).toStrictEqual({
-      'x-forwarded-for': '10.1.1.1',
-      'x-forwarded-proto': 'http',
-    });
-  });
-
-  it('is nobody where its connection is gone already', () => {
-    expect(told(['Host: h'], { peer: undefined })).toMatchObject({ 'x-forwarded-for': '' });
   });
 });

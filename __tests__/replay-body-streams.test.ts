@@ -1,69 +1,9 @@
 // A body that can be sent again, by itself: what is kept, what is counted, who waits for whom. What a
 // client and its backends see of it is in replay-body.test.ts.
-import type { IncomingMessage } from 'node:http';
-import { Readable } from 'node:stream';
 import { runInThisContext } from 'node:vm';
 import { describe, expect, it } from '@jest/globals';
-import { KeptBytes, ReplayBody } from '../src/replay-body.js';
+import { gets, read, setUp } from './support/replayed.js';
 import { until } from './support/wait.js';
-
-/** A client's request whose bytes come when the test says so. */
-function setUp({
-  maxBytes = 100,
-  total = 1000,
-  length,
-}: {
-  maxBytes?: number;
-  total?: number;
-  length?: number;
-} = {}) {
-  const headers = length === undefined ? {} : { 'content-length': String(length) };
-  const req = Object.assign(new Readable({ read() {} }), { headers }) as Readable & IncomingMessage;
-  const kept = new KeptBytes(total);
-  const told: string[] = [];
-  const body = new ReplayBody(req, maxBytes, kept, {
-    onWaiting: () => told.push('waiting'),
-    onFlowing: () => told.push('flowing'),
-  });
-  /** How many bytes are counted as kept. */
-  const used = (): number => {
-    let free = 0;
-    while (kept.take(1)) free += 1;
-    kept.giveBack(free);
-    return total - free;
-  };
-  return { req, kept, body, told, used };
-}
-
-/** An open stream, read for as long as there is something to read. */
-function read(stream: Readable) {
-  const chunks: Buffer[] = [];
-  const reading = { text: () => Buffer.concat(chunks).toString(), chunks, ended: false };
-  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-  stream.on('end', () => {
-    reading.ended = true;
-  });
-  return reading;
-}
-
-async function gets(reading: ReturnType<typeof read>, text: string, ended = false): Promise<void> {
-  await until(() => reading.text() === text && reading.ended === ended, `${text} ${ended}`);
-}
-
-describe('what is kept', () => {
-  it('is counted up to its limit, and given back', () => {
-    const kept = new KeptBytes(10);
-
-    expect([kept.take(4), kept.take(7), kept.take(6), kept.take(1)]).toEqual([
-      true,
-      false,
-      true,
-      false,
-    ]);
-    kept.giveBack(5);
-    expect([kept.take(6), kept.take(5)]).toEqual([false, true]);
-  });
-});
 
 describe('a body', () => {
   it('is sent again from its start, as often as it is asked for', async () => {
@@ -286,71 +226,5 @@ describe('bytes that come though nobody has asked', () => {
     req.pause();
     req.push('abc');
     await gets(reading, 'abc');
-  });
-});
-
-describe('a body that is here already', () => {
-  it('is taken whole, counted until it is let go', () => {
-    const { req, body, used } = setUp({ length: 5 });
-    req.push('hel');
-    req.push('lo');
-
-    expect(body.takeWhole(5)?.toString()).toBe('hello');
-    expect(used()).toBe(5);
-    body.release();
-    expect(used()).toBe(0);
-    body.release();
-    expect(used()).toBe(0);
-  });
-
-  it('is not, where some of it is missing, or there is no room', () => {
-    const short = setUp({ length: 5 });
-    short.req.push('hell');
-    expect(short.body.takeWhole(5)).toBeNull();
-    expect(short.used()).toBe(0);
-
-    const full = setUp({ length: 5, total: 4 });
-    full.req.push('hello');
-    expect(full.body.takeWhole(5)).toBeNull();
-    expect(full.req.readableLength).toBe(5);
-  });
-
-  it('is not counted where nothing is kept', () => {
-    const { req, body, used } = setUp({ maxBytes: 0, length: 5, total: 1 });
-    req.push('hello');
-
-    expect(body.takeWhole(5)?.toString()).toBe('hello');
-    expect(used()).toBe(0);
-    body.release();
-    expect(used()).toBe(0);
-  });
-
-  it('is taken with what has come early', () => {
-    const { req, body } = setUp({ length: 5 });
-    req.emit('data', Buffer.from('hel'));
-    req.push('lo');
-
-    expect(body.takeWhole(5)?.toString()).toBe('hello');
-  });
-});
-
-describe('a request that is over', () => {
-  it('is read to its end, and nothing of it is kept', async () => {
-    const { req, body, used } = setUp();
-    const stream = body.open();
-    const reading = read(stream);
-    req.push('abc');
-    await gets(reading, 'abc');
-
-    body.discard();
-    expect([used(), stream.destroyed]).toEqual([0, true]);
-    expect(['data', 'end', 'resume', 'pause'].map((event) => req.listenerCount(event))).toEqual([
-      0, 0, 0, 0,
-    ]);
-    const ended = new Promise((resolve) => req.once('end', resolve));
-    req.push('the rest');
-    req.push(null);
-    await ended;
-    expect([reading.text(), used()]).toEqual(['abc', 0]);
   });
 });

@@ -17,8 +17,8 @@ const TESTS = {
   'retry-budget': ['model-budget'],
   retry: ['retry-plan'],
   'retry-loop': ['retry', 'no-retry'],
-  'replay-body': ['replay-body-streams'],
-  headers: ['headers-of-messages', 'headers-of-responses'],
+  'replay-body': ['replay-body-streams', 'replay-body-ends'],
+  headers: ['headers-of-messages', 'headers-of-responses', 'headers-of-clients'],
   errors: ['errors-made'],
 };
 

@@ -8,6 +8,7 @@
  * tells the others, who drain the backend until he tells them that his probe was answered.
  */
 import { Agenda } from './agenda.js';
+import { nothingYet } from './outcome.js';
 import { seeded } from './random.js';
 
 /**
@@ -34,21 +35,7 @@ import { seeded } from './random.js';
  * @property {number} seed
  */
 
-/**
- * @typedef {object} Outcome
- * @property {number} requests
- * @property {number} attempts
- * @property {number} retries
- * @property {number} refusedRetries for want of a place in the budget
- * @property {number} answered requests that had a good response
- * @property {number} failedRequests
- * @property {number} failedAttempts
- * @property {number} sickAttempts that went to a sick backend
- * @property {number} trips
- * @property {number | null} safeAfterMs when no replica sent to the first sick one any more; null: never
- * @property {number} failedUntilSafe failed attempts until then, or in all
- * @property {number} sickLoad attempts at the sick ones, as a share of what they would get if well
- */
+/** @typedef {import('./outcome.js').Outcome} Outcome */
 
 /** A tenth of the requests may not be sent again. */
 const WRITES = 0.1;
@@ -96,21 +83,7 @@ export function simulate(parts, scenario) {
 
 class Fleet {
   #agenda = new Agenda();
-  /** @type {Outcome} */
-  #outcome = {
-    requests: 0,
-    attempts: 0,
-    retries: 0,
-    refusedRetries: 0,
-    answered: 0,
-    failedRequests: 0,
-    failedAttempts: 0,
-    sickAttempts: 0,
-    trips: 0,
-    safeAfterMs: null,
-    failedUntilSafe: 0,
-    sickLoad: 0,
-  };
+  #outcome = nothingYet();
   /** @type {Replica | null} who has told the others, and probes for all */
   #prober = null;
 
