@@ -37,6 +37,11 @@ const REFUSED: [advisory: string, what: string, bytes: string][] = [
     post('Transfer-Encoding: chunkedchunked', LENGTH) + SMUGGLED,
   ],
   [
+    'CVE-2022-32213',
+    'a coding before chunked, which not everybody undoes',
+    post('Transfer-Encoding: identity, chunked') + chunked('x') + SMUGGLED,
+  ],
+  [
     'CVE-2022-32214, CVE-2022-35256',
     'fields that end by LF alone',
     `POST / HTTP/1.1\r\nHost: h\r\nX: y\n${LENGTH}\r\n\r\n${SMUGGLED}`,

@@ -266,6 +266,7 @@ describe('the waits of a request', () => {
 it.each([
   ['0', true],
   ['120', true],
+  ['86400000000', true],
   ['Wed, 21 Oct 2026 07:28:00 GMT', true],
   ['1x', false],
   ['soon', false],
