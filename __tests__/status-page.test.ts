@@ -211,7 +211,7 @@ describe('status.json', () => {
       },
     ]);
     expect(incidents).toMatchObject([
-      { kind: 'break', backend: sick.host, detail: 'a failure', count: 1 },
+      { kind: 'break', backend: sick.host, detail: 'after a failure', count: 1 },
     ]);
   });
 

@@ -7,6 +7,8 @@ import { Series } from './series.js';
 export const KEPT = 50;
 const LONGEST_PATH = 200;
 const MOST_HOPS = 20;
+/** Of a list of targets that has changed. */
+const MOST_NAMED = 6;
 /** Alike within this time, they are one incident. */
 const ALIKE_MS = 10_000;
 
@@ -30,6 +32,9 @@ export type IncidentKind =
   | 'give-up'
   | 'drain'
   | 'undrain'
+  | 'unhealthy'
+  | 'healthy'
+  | 'targets'
   | 'close';
 
 export interface Incident {
@@ -136,16 +141,27 @@ export class Recorder {
       done: (told) => this.#done(told),
       'give-up': ({ backend, outcome, noRetry }) =>
         this.tell('give-up', backend, `${outcome}, ${noRetry}`),
-      break: ({ backend, failures }) => {
+      break: ({ backend, failures, reason }) => {
         const record = this.backend(backend);
         const inRow = failures === 1 ? 'a failure' : `${failures} failures in a row`;
-        this.tell('break', backend, record.openSince === null ? inRow : 'a failed probe');
+        const own = `after ${record.openSince === null ? inRow : 'a failed probe'}`;
+        this.tell('break', backend, reason ?? own);
         record.openSince ??= Date.now();
       },
       'half-open': ({ backend }) => this.tell('half-open', backend),
-      reset: ({ backend }) => {
+      reset: ({ backend, reason }) => {
         Object.assign(this.backend(backend), { openSince: null, failingSince: null });
-        this.tell('reset', backend);
+        this.tell('reset', backend, reason);
+      },
+      unhealthy: ({ backend, reason }) => this.tell('unhealthy', backend, reason || null),
+      healthy: ({ backend, reason }) => this.tell('healthy', backend, reason || null),
+      targets: ({ added, removed }) => {
+        const all = [
+          ...added.map((url) => `+${eventName(url)}`),
+          ...removed.map((url) => `−${eventName(url)}`),
+        ];
+        const more = all.length > MOST_NAMED ? `, and ${all.length - MOST_NAMED} more` : '';
+        this.tell('targets', null, all.slice(0, MOST_NAMED).join(', ') + more || 'other weights');
       },
       close: () => {
         this.closed = true;

@@ -14,10 +14,22 @@ const SIGNS = {
   'give-up': ['bad', '✕'],
   drain: ['off', '‖'],
   undrain: ['good', '●'],
+  unhealthy: ['bad', '✚'],
+  healthy: ['good', '●'],
+  targets: ['off', '±'],
   close: ['off', '‖'],
 };
 /** What a screen reader is told of, as it happens. */
-const ANNOUNCED = new Set(['break', 'reset', 'drain', 'undrain', 'close']);
+const ANNOUNCED = new Set([
+  'break',
+  'reset',
+  'drain',
+  'undrain',
+  'unhealthy',
+  'healthy',
+  'targets',
+  'close',
+]);
 
 /** @type {Map<number, Incident>} */
 const all = new Map();
@@ -72,18 +84,27 @@ function fillRow(incident, severalProxies) {
 function sentence({ kind, backend, detail, count }) {
   switch (kind) {
     case 'break':
-      return `${backend}: breaker open after ${detail}.`;
+      return `${backend}: breaker open ${detail}.`;
     case 'half-open':
       return `${backend}: breaker half-open, a probe goes out.`;
     case 'reset':
-      return `${backend}: breaker closed, the backend is well again.`;
+      return `${backend}: breaker closed, ${detail ?? 'the backend is well again'}.`;
     case 'give-up':
       return `${backend}: ${count === 1 ? 'a request was' : `${count} requests were`} given up (${detail}).`;
     case 'drain':
       return `${backend}: drained on this page.`;
     case 'undrain':
       return `${backend}: back in rotation, by this page.`;
+    case 'unhealthy':
+      return `${backend}: unhealthy${because(detail)}.`;
+    case 'healthy':
+      return `${backend}: healthy again${because(detail)}.`;
+    case 'targets':
+      return `Other backends: ${detail}.`;
     case 'close':
       return 'The proxy is closing.';
   }
 }
+
+/** @param {string | null} detail */
+const because = (detail) => (detail === null ? '' : ` (${detail})`);

@@ -65,12 +65,17 @@ function fillLine({ key, name, judgement, text }) {
  * @param {Case[]} cases
  */
 function headline(proxies, cases) {
-  const gone = proxies.find(({ backends }) => !backends.some(isIn));
   const backends = proxies.flatMap((proxy) => proxy.backends);
   const out = backends.filter((backend) => !isIn(backend)).length;
+  const whose = (/** @type {Proxy} */ { name }) => (proxies.length > 1 ? ` of ${name}` : '');
+  const gone = proxies.find((proxy) => !proxy.backends.some(mayBeTried));
   if (gone !== undefined) {
-    const whose = proxies.length > 1 ? ` of ${gone.name}` : '';
-    return { level: 'bad', text: `No backend${whose} takes requests: clients get 503` };
+    return { level: 'bad', text: `No backend${whose(gone)} takes requests: clients get 503` };
+  }
+  const unwell = proxies.find((proxy) => !proxy.backends.some(isIn));
+  if (unwell !== undefined) {
+    const text = `No backend${whose(unwell)} is healthy: they are tried all the same`;
+    return { level: 'bad', text };
   }
   const bad = cases.some(({ judgement }) => judgement.level === 'bad');
   if (out > 0) {
@@ -90,7 +95,10 @@ function headline(proxies, cases) {
 }
 
 /** @param {Backend} backend */
-const isIn = ({ drained, breaker }) => !drained && breaker !== 'open';
+const mayBeTried = ({ drained, breaker }) => !drained && breaker !== 'open';
+
+/** @param {Backend} backend */
+const isIn = (backend) => mayBeTried(backend) && backend.healthy;
 
 /**
  * @param {Backend} backend
@@ -119,6 +127,8 @@ function story(backend, { backends }, { bucketMs, time }, elapsedMs) {
     const next = backend.inFlight > 0 ? 'A probe is under way' : 'The next request is its probe';
     return `has its breaker half-open, sick${since(backend.openSince)}${why}. ${next}.`;
   }
+  if (!backend.healthy)
+    return `is unhealthy, as a check has found. ${others === 0 ? 'It is tried all the same' : elsewhere}.`;
   const { attempts, failures } = lastMinute(backend, bucketMs);
   return `is failing${since(backend.failingSince)}${why}. ${failures} of ${counted(attempts, 'attempt')} in the last minute; it still takes requests.`;
 }

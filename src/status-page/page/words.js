@@ -70,6 +70,7 @@ export function judge(backend, bucketMs) {
   if (backend.drained) return { level: 'off', mark: '‖', label: 'drained' };
   if (backend.breaker === 'open') return { level: 'bad', mark: '■', label: 'open' };
   if (backend.breaker === 'half-open') return { level: 'warn', mark: '◐', label: 'half-open' };
+  if (!backend.healthy) return { level: 'bad', mark: '✚', label: 'unhealthy' };
   const { attempts, failures } = lastMinute(backend, bucketMs);
   const failing = failures > 0 && (backend.failingSince !== null || failures / attempts >= SHARE);
   return failing
@@ -91,6 +92,7 @@ export function action(backend, probeInMs) {
   if (backend.breaker === 'half-open') {
     return backend.inFlight > 0 ? 'a probe is under way' : 'the next request is its probe';
   }
+  if (!backend.healthy) return 'left out while a healthy one may be tried';
   if (backend.consecutiveFailures > 1) return `${backend.consecutiveFailures} failures in a row`;
   return 'takes requests';
 }
