@@ -231,20 +231,6 @@ describe('the loop of retries', () => {
 
     expect([verdict, runs]).toEqual(['settled', 3]);
   });
-
-  it.each([
-    { retry: {} as const, runs: 1 + 3 + 3 },
-    { retry: false as const, runs: 1 + 1 + 3 },
-  ])('has an end all the same: $runs with $retry', async ({ retry, runs }) => {
-    let count = 0;
-
-    await setUp(retry).retries.run(async () => {
-      count += 1;
-      return 'again';
-    });
-
-    expect(count).toBe(runs);
-  });
 });
 
 describe('the waits of a request', () => {
