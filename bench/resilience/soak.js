@@ -16,10 +16,11 @@ const SECONDS = Number(process.env.SOAK_SECONDS || 600);
 const CLIENTS = 50;
 const THINK_MS = 20;
 const WARM_UP_SECONDS = SECONDS / 4;
-const SAMPLE_MS = 1000;
+/** Each is taken behind a garbage collection: before one, RSS swings by tens of megabytes. */
+const SAMPLE_MS = 5000;
 const SAMPLES_A_MINUTE = 60_000 / SAMPLE_MS;
 const SETTLE_LIMIT_MS = 15_000;
-/** Below that a slope is noise: the collector lets RSS swing by tens of megabytes. */
+/** Below that a slope is noise. */
 const LONG_SECONDS = 300;
 const MOST_A_MINUTE = MIB;
 const HEAP_NOISE = 4 * MIB;
@@ -90,6 +91,7 @@ function sample(proxy) {
   let over = false;
   const done = (async () => {
     while (!over) {
+      await proxy.ask('heapAfterGc');
       samples.push([performance.now() / 60_000, await proxy.ask('rss')]);
       await sleep(SAMPLE_MS);
     }
