@@ -3,8 +3,8 @@
 import { spawnSync } from 'node:child_process';
 
 const NAME = `etp-${process.pid}`;
-/** RFC 2544: for tests of networks. */
-const [OURS, THEIRS] = ['198.18.77.1', '198.18.77.2'];
+/** RFC 2544: for tests of networks. A run that was killed may have left another behind. */
+const [OURS, THEIRS] = [1, 2].map((host) => `198.18.${process.pid % 256}.${host}`);
 
 /**
  * @typedef {object} Network
@@ -55,7 +55,7 @@ export function createNetwork() {
     console.log(`without delay and loss, which need tc and sch_netem: ${String(error)}`);
   }
   return {
-    host: THEIRS,
+    host: String(THEIRS),
     hasNetem,
     plug(isPlugged) {
       run(`${inside} ip link set ${far} ${isPlugged ? 'up' : 'down'}`);
