@@ -11,7 +11,7 @@ const SLOW_LOOK_MS = 5;
 export async function until(
   condition: () => unknown,
   what: string = condition.toString(),
-  limitMs = 5000,
+  limitMs = 10_000,
 ): Promise<void> {
   let late = false;
   const limit = setTimeout(() => {
@@ -55,7 +55,7 @@ export async function standstill(count: () => number): Promise<number> {
 }
 
 /** The promise itself, but rejected after `limitMs`, naming `what`. */
-export async function within<T>(promise: Promise<T>, what: string, limitMs = 5000): Promise<T> {
+export async function within<T>(promise: Promise<T>, what: string, limitMs = 10_000): Promise<T> {
   let limit: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     const error = new Error(`waited ${limitMs} ms in vain for: ${what}`);
@@ -72,7 +72,7 @@ export async function within<T>(promise: Promise<T>, what: string, limitMs = 500
 export async function once<Args extends unknown[] = unknown[]>(
   emitter: Pick<EventEmitter, 'on' | 'once' | 'removeListener'>,
   event: string,
-  limitMs = 5000,
+  limitMs = 10_000,
 ): Promise<Args> {
   const gaveUp = new AbortController();
   const { signal } = gaveUp;
