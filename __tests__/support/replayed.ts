@@ -48,5 +48,5 @@ export async function gets(
   text: string,
   ended = false,
 ): Promise<void> {
-  await until(() => reading.text() === text && reading.ended === ended, `${text} ${ended}`);
+  await until(() => reading.text() === text && reading.ended === ended, `${text} ${ended}`, 2000);
 }

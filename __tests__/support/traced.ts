@@ -1,5 +1,5 @@
 // The OpenTelemetry SDK, registered as an app would, and the spans that it has made.
-import { afterAll, afterEach, expect } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect } from '@jest/globals';
 import { context, propagation, type SpanKind, trace } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import {
@@ -29,15 +29,18 @@ export const provider = new BasicTracerProvider({
   spanProcessors: [new SimpleSpanProcessor(exporter)],
 });
 
-/** Registers it with `@opentelemetry/api`, for the tests of this file. */
+/** Registers it with `@opentelemetry/api`, for the tests of this file, or of this `describe`. */
 export function registerSdk(): void {
-  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
-  propagation.setGlobalPropagator(
-    new CompositePropagator({
-      propagators: [new W3CTraceContextPropagator(), new W3CBaggagePropagator()],
-    }),
-  );
-  trace.setGlobalTracerProvider(provider);
+  // Not while the tests are collected: another `describe` of the file may come first, and take it away.
+  beforeAll(() => {
+    context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+    propagation.setGlobalPropagator(
+      new CompositePropagator({
+        propagators: [new W3CTraceContextPropagator(), new W3CBaggagePropagator()],
+      }),
+    );
+    trace.setGlobalTracerProvider(provider);
+  });
   afterAll(() => {
     for (const api of [context, propagation, trace]) api.disable();
   });
