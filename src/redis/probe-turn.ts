@@ -74,7 +74,7 @@ export class ProbeTurn {
     const { proxy, link, key, me, target } = this.turn;
     const openMs = this.#openMs();
     if (openMs === null || this.#probing) return;
-    if (openMs > LEAD_MS) return this.#schedule(last); // somebody has held it open meanwhile
+    if (openMs > 2 * LEAD_MS) return this.#schedule(last); // somebody has held it open meanwhile
     const round = ++this.#round;
     const askedAt = performance.now();
     const answer = await link.send(['SET', key, me, 'NX', 'PX', String(LEASE_MS)]);
