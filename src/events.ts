@@ -159,8 +159,9 @@ export interface TinyProxyEvents {
   reset: [BreakerEvent];
   /** `setTargets()` has changed the list. */
   targets: [TargetsEvent];
-  /** `setHealthy()` has changed a backend's health. */
+  /** `setHealthy()` has said that a backend is not well. */
   unhealthy: [HealthEvent];
+  /** `setHealthy()` has taken that back. */
   healthy: [HealthEvent];
   /** `close()` was called: new requests are refused. Once. */
   close: [CloseEvent];

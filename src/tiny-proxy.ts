@@ -97,7 +97,12 @@ export interface TinyProxy extends Router {
    *
    * @throws {TypeError} for a URL that is no backend of this proxy.
    */
-  dial(url: string | URL): { socket: Socket; host: string };
+  dial(url: string | URL): {
+    /** Yours to end. */
+    socket: Socket;
+    /** With its port, where that is not the usual one. */
+    host: string;
+  };
   /**
    * Opens a backend's breaker, or keeps it open, for `ms` from now on, `breaker.cooldown` at most;
    * then comes its probe. One that is running decides by itself. `reason` is for the event and the

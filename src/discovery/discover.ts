@@ -4,6 +4,7 @@ import type { Target, TinyProxy } from '../index.js';
 import { checkDiscovery } from './check-options.js';
 import { type DiscoveredTarget, Priorities } from './priorities.js';
 
+/** What a source is told. */
 export interface SourceContext {
   /** Aborted when the answer is not waited for any more. */
   readonly signal: AbortSignal;
@@ -14,6 +15,7 @@ export type Source = (
   context: SourceContext,
 ) => readonly (Target | DiscoveredTarget)[] | Promise<readonly (Target | DiscoveredTarget)[]>;
 
+/** Of `discover()`. */
 export interface DiscoveryOptions {
   /** Milliseconds from one look to the next. Default 10000. */
   refresh?: number;
@@ -27,6 +29,7 @@ export interface DiscoveryOptions {
   onRecovery?: () => void;
 }
 
+/** What `discover()` answers. */
 export interface Discovery {
   /** Looks now, or joins the look that is under way. Resolves when it is over, however it went. */
   refresh(): Promise<void>;

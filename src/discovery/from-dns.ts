@@ -2,6 +2,7 @@ import { checkDns } from './check-options.js';
 import type { Source } from './discover.js';
 import { addressesOf, type DnsResolver, type Family, look } from './resolver.js';
 
+/** Of `fromDns()`. */
 export interface DnsOptions {
   /** A `dns.promises.Resolver` of yours: its `setServers()` says whom to ask. Default: the system's servers. */
   resolver?: DnsResolver;

@@ -4,6 +4,7 @@ import type { DnsOptions } from './from-dns.js';
 import type { DiscoveredTarget } from './priorities.js';
 import { addressesOf, look, type SrvRecord, servicesOf } from './resolver.js';
 
+/** Of `fromSrv()`. */
 export interface SrvOptions extends DnsOptions {
   /** Default `'http'`. */
   protocol?: 'http' | 'https';

@@ -8,4 +8,4 @@ export {
 export { type DnsOptions, fromDns } from './from-dns.js';
 export { fromSrv, type SrvOptions } from './from-srv.js';
 export type { DiscoveredTarget } from './priorities.js';
-export type { DnsResolver } from './resolver.js';
+export type { DnsResolver, Family, SrvRecord } from './resolver.js';

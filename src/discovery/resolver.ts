@@ -3,18 +3,27 @@ import type { SourceContext } from './discover.js';
 
 /** Node's `dns.promises.Resolver`, or what can do as much. */
 export type DnsResolver = {
+  /** The A records of a name. Rejects with a `code`: `'ENODATA'` and `'ENOTFOUND'` mean that there are none. */
   resolve4(host: string): Promise<string[]>;
+  /** Its AAAA records, in the same way. */
   resolve6(host: string): Promise<string[]>;
+  /** The SRV records of a service, in the same way. */
   resolveSrv(name: string): Promise<SrvRecord[]>;
 };
 
+/** As `resolveSrv()` of Node answers it. */
 export interface SrvRecord {
+  /** The host. */
   name: string;
+  /** Of the service on that host. */
   port: number;
+  /** The lowest is tried first. */
   priority: number;
+  /** Its share among those of the same priority; 0 counts as 1. */
   weight: number;
 }
 
+/** `4`: A records alone; `6`: AAAA alone; `0`: both. */
 export type Family = 0 | 4 | 6;
 
 /** There is no such name, or none of these records: an answer, and no failure of the resolver. */

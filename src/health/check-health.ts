@@ -2,6 +2,7 @@ import type { TinyProxy, TinyProxyEvents } from '../index.js';
 import { checkHealthOptions } from './check-options.js';
 import { sendCheck } from './send-check.js';
 
+/** Of `checkHealth()`. */
 export interface HealthOptions {
   /** What is asked by GET, as it stands: a path in `target` is not put before it. Required. */
   path: string;

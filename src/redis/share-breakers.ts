@@ -9,13 +9,19 @@ import { type Fleet, SharedBreaker } from './shared-breaker.js';
 
 /** A client of `redis` (node-redis 4, 5 or 6), as `createClient()` makes it. */
 export interface RedisClient {
+  /** It is connected, or connecting again. */
   readonly isOpen: boolean;
+  /** It is connected. */
   readonly isReady: boolean;
+  /** Of a duplicate: asked once. */
   connect(): Promise<unknown>;
+  /** Another client with the same settings, which messages come by. */
   duplicate(): unknown;
+  /** Sends one command, and answers its reply. */
   sendCommand(args: string[]): Promise<unknown>;
 }
 
+/** Of `shareBreakers()`. */
 export interface SharedBreakersOptions {
   /**
    * Connected. It stays the user's, and stays open; messages come by a connection of its
@@ -31,6 +37,7 @@ export interface SharedBreakersOptions {
   failures?: number;
 }
 
+/** What `status()` of shared breakers answers. */
 export interface SharedBreakersStatus {
   /** Its name to the others, as their events and logs have it: `host:pid/random`. */
   replica: string;
@@ -46,6 +53,7 @@ export interface SharedBreakersStatus {
   ignored: number;
 }
 
+/** What `shareBreakers()` answers. */
 export interface SharedBreakers {
   /** A snapshot; plain JSON. */
   status(): SharedBreakersStatus;

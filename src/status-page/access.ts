@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { types } from 'node:util';
 import type { Request } from 'express';
 
+/** Whether this request may have the page: only `true` lets it in. */
 export type AccessFunction = (req: Request) => boolean | Promise<boolean>;
 
 /** Answers at once where it can. Never rejects, never throws. */

@@ -1,4 +1,5 @@
 export type { AccessFunction } from './access.js';
+export type { IncidentKind } from './recorder.js';
 export type {
   ReportedBackend,
   ReportedExchange,
@@ -6,4 +7,5 @@ export type {
   ReportedProxy,
   StatusReport,
 } from './report.js';
+export type { History } from './series.js';
 export { type StatusPage, type StatusPageOptions, statusPage } from './status-page.js';

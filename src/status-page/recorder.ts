@@ -25,6 +25,7 @@ export interface Exchange {
   readonly noRetry: NoRetryReason | null;
 }
 
+/** What has happened: an event of a proxy, by its name, and the `drain` and `undrain` of a backend. */
 export type IncidentKind =
   | 'break'
   | 'half-open'

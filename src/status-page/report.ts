@@ -5,11 +5,13 @@ import { BUCKET_MS, type History } from './series.js';
 
 /** All that the page shows: `status.json`. Times are ISO, durations milliseconds. */
 export interface StatusReport {
+  /** When it was made. */
   time: string;
   /** Whether the page may drain. */
   actions: boolean;
   /** Of `history`. */
   bucketMs: number;
+  /** In the order in which `statusPage()` was given them. */
   proxies: ReportedProxy[];
   /** The last 50 of each proxy, and the last 50 that failed or were retried; oldest first. */
   exchanges: ReportedExchange[];
@@ -17,10 +19,13 @@ export interface StatusReport {
   incidents: ReportedIncident[];
 }
 
+/** One proxy: its `status()`, and what the page knows beside it. */
 export interface ReportedProxy extends Omit<ProxyStatus, 'backends'> {
+  /** As `statusPage()` was given it; `'proxy'` where there is one alone. */
   name: string;
   /** `close()` was called. */
   closed: boolean;
+  /** In the order of `status()`. */
   backends: ReportedBackend[];
 }
 
@@ -30,37 +35,59 @@ export interface ReportedBackend extends BackendStatus {
   name: string;
   /** Attempts that have failed and were followed by another, since the page was made. */
   retries: number;
+  /** The first failure of the present run of them; null where the last attempt was a success. */
   failingSince: string | null;
+  /** When its breaker opened; null where it is closed. */
   openSince: string | null;
+  /** The last failed attempt; null where there was none since the page was made. */
   lastFailureAt: string | null;
   /** Until the next probe; null where the breaker is not open. */
   probeInMs: number | null;
   /** By this page. */
   drainedHere: boolean;
+  /** The last five minutes. */
   history: History;
 }
 
+/** A request that is over. */
 export interface ReportedExchange {
+  /** Grows from one to the next. */
   seq: number;
+  /** Its name. */
   proxy: string;
+  /** When it was over. */
   time: string;
+  /** As in the log. */
   requestId: string;
+  /** Of the request. */
   method: string;
+  /** Without its query, up to 200 characters. */
   path: string;
+  /** What the client got; null where no response had begun. */
   status: number | null;
+  /** Until it was over. */
   ms: number;
+  /** Its attempts, the last 20 at most. */
   hops: Hop[];
+  /** Why no further attempt was made; null where none was wanted. */
   noRetry: NoRetryReason | null;
 }
 
+/** Something that has happened to a backend or a proxy. */
 export interface ReportedIncident {
+  /** Stays when it is told again with a higher `count`. */
   id: number;
+  /** Its name. */
   proxy: string;
+  /** When, the last time where it has happened more than once. */
   time: string;
+  /** What it was. */
   kind: IncidentKind;
+  /** `host:port`; null where it is about the whole proxy. */
   backend: string | null;
   /** What it came after (`break`); the outcome, and why there was no retry (`give-up`). */
   detail: string | null;
+  /** How often, where the like of it came within 10 s. */
   count: number;
 }
 

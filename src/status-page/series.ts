@@ -9,10 +9,13 @@ const STEP = Math.log(1.06);
 
 /** The last minutes, oldest first; null where there was nothing to measure. */
 export interface History {
-  /** Milliseconds to the response's head, within 3 %. */
+  /** Milliseconds to the response's head, within 3 %; null where there was none. */
   p50: (number | null)[];
+  /** The same, of the slowest hundredth. */
   p99: (number | null)[];
+  /** How many were over. */
   attempts: number[];
+  /** How many of these had failed. */
   failures: number[];
 }
 

@@ -8,6 +8,7 @@ import { lastSeq, Recorder } from './recorder.js';
 import { type Followed, reportOf, type StatusReport } from './report.js';
 import { Streams } from './streams.js';
 
+/** Of `statusPage()`. */
 export interface StatusPageOptions {
   /**
    * Who may see the page: a function that answers `true` or `false`, or a promise of one; whoever
