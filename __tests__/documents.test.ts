@@ -67,11 +67,20 @@ describe('a code block', () => {
   });
 
   it.each(of('sh'))('of sh names what there is: %s', (_where, { text }) => {
-    for (const command of text.split(/\n|&&/).map((line) => line.replace(/#.*/, '').trim())) {
-      if (command !== '') checkCommand(command);
-    }
+    checkCommands(text);
+  });
+
+  const records = BLOCKS.filter(({ info }) => 'recorded' in info);
+  it.each(named(records))('that is a record names what there is: %s', (_where, block) => {
+    for (const { command } of stepsOf(block)) checkCommands(command);
   });
 });
+
+function checkCommands(text: string): void {
+  for (const command of text.split(/\n|&&/).map((line) => line.replace(/#.*/, '').trim())) {
+    if (command !== '') checkCommand(command);
+  }
+}
 
 /** An npm script, a package of npm's, or a program. */
 function checkCommand(command: string): void {

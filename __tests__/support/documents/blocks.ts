@@ -8,6 +8,8 @@
  *   run, and asked once. `status=401`: what it answers then, if not 200.
  * - `console`: commands behind `$ `, each with what it prints; run by `session.ts`.
  *   `express=4`: with Express 4. `e2e`: by `npm run e2e`, for it needs programs of the system.
+ *   `recorded`: run by nobody, for it takes minutes or prints figures of one machine; its commands
+ *   are checked as those of `sh` are.
  * - `sh`: commands whose programs and npm scripts have to exist. `json`, `yaml`: parsed.
  *   `nginx`: a file, read by nginx itself in `npm run e2e`. `mermaid`: its outline is checked.
  */
@@ -78,5 +80,6 @@ export function filesAbove(session: Block): Map<string, string> {
 export function sessionsOf(documents: readonly string[], suite: 'test' | 'e2e'): Block[] {
   return documents
     .flatMap(blocksOf)
-    .filter(({ language, info }) => language === 'console' && 'e2e' in info === (suite === 'e2e'));
+    .filter(({ language, info }) => language === 'console' && !('recorded' in info))
+    .filter(({ info }) => 'e2e' in info === (suite === 'e2e'));
 }

@@ -19,6 +19,9 @@ const PRELUDE: readonly (readonly [name: string, code: string])[] = [
   ['ProxyError', "import { ProxyError } from 'express-tiny-proxy';"],
   ['tinyProxy', "import { tinyProxy } from 'express-tiny-proxy';"],
   ['traceRequests', "import { traceRequests } from 'express-tiny-proxy/traces';"],
+  ['statusPage', "import { statusPage } from 'express-tiny-proxy/status-page';"],
+  ['discover', "import { discover } from 'express-tiny-proxy/discovery';"],
+  ['whoIs', 'const whoIs = async (req) => ({ isAdmin: req.user !== undefined });'],
   ['express', "import express from 'express';"],
   ['app', 'const app = express();'],
   [

@@ -30,7 +30,9 @@ async function freePort(): Promise<number> {
 
 /** The ports that documents use, each with a free one. */
 export async function portsFor(texts: readonly string[]): Promise<Map<string, string>> {
-  const named = new Set(texts.flatMap((text) => text.match(/\b(?:3000|80[89]\d|9090)\b/g) ?? []));
+  const named = new Set(
+    texts.flatMap((text) => text.match(/\b(?:3000|5353|6379|80[89]\d|8500|9090)\b/g) ?? []),
+  );
   const ports = new Map<string, string>();
   for (const port of named) ports.set(port, String(await freePort()));
   return ports;

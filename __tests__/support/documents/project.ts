@@ -18,6 +18,8 @@ export class Project {
   async build(): Promise<void> {
     const build = ['-p', 'tsconfig.build.json', '--outDir', join(this.folder, 'dist')];
     await run(process.execPath, [TSC, ...build], { cwd: ROOT });
+    const page = 'status-page/page';
+    cpSync(join(ROOT, 'src', page), join(this.folder, 'dist', page), { recursive: true });
     cpSync(join(ROOT, 'package.json'), join(this.folder, 'package.json'));
     symlinkSync(join(ROOT, 'node_modules'), join(this.folder, 'node_modules'));
     this.#buildFor4();

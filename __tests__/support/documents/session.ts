@@ -1,7 +1,7 @@
 /**
  * Runs a `console` block: its commands in a shell, one after the other, in a folder with the files
  * that stand above it in the document. Ports are free ones; what was printed is told with those of
- * the document again, and with times, dates and random ids as `N`, `TIME` and `ID`.
+ * the document again, and with times, dates, process and random ids as `N`, `TIME` and `ID`.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once as nextEvent } from 'node:events';
@@ -51,6 +51,8 @@ export function steady(line: string): string {
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
     .replace(/\b[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}\b/g, 'ID')
     .replace(/\b[\da-f]{16}\b/g, 'ID')
+    .replace(/^\(node:\d+\)/, '(node:ID)')
+    .replace(/(?<=replica |seen by |, )[\w.-]+:\d+\/[\da-f]{8}\b/g, 'REPLICA')
     .replace(/\b\d+(?:\.\d+)?( ?ms\b)/g, 'N$1')
     .replace(/"ms":[\d.]+/g, '"ms":N')
     .replace(/^date: .*$/i, 'Date: TIME');
@@ -76,7 +78,9 @@ export async function runSession(session: Block, folder: string): Promise<Said[]
     const expected = printed.map(steady).sort();
     const used = [...files].filter(([name]) => command.includes(name)).map(([, text]) => text);
     const sources = command.endsWith('&') ? [command, ...used] : [];
-    const listening = sources.flatMap((text) => [...text.matchAll(/\blisten[( ]([\d]+)/g)]);
+    const listening = sources.flatMap((text) => [
+      ...text.matchAll(/(?:\blisten[( ]|--port[= ])(\d+)/g),
+    ]);
     await shell.run(
       command,
       expected,
