@@ -49,7 +49,8 @@ const joined = (replicas: Replica[], is: boolean): Promise<void> =>
 async function expectSharing([one, other]: [Replica, Replica]): Promise<void> {
   const heard = other.changes.length;
   await callUntil(one, 'open');
-  await until(() => other.breaker() === 'open', 'the other breaker');
+  // Not by its state: its cooldown may be over before this busy process looks.
+  await until(() => other.changes.length > heard, 'the other breaker');
   expect(other.changes[heard]).toBe('break*');
 }
 
@@ -76,11 +77,11 @@ describe('Redis is killed', () => {
     await joined(replicas, true);
     await expectSharing(replicas);
 
-    await until(() => heard.length === 4);
-    expect(
-      heard.filter((text) => text.includes('out of reach, this replica is alone')),
-    ).toHaveLength(2);
-    expect(heard.filter((text) => text.includes('Redis is back'))).toHaveLength(2);
+    const told = (what: string): number => heard.filter((text) => text.includes(what)).length;
+    await until(() => told('Redis is back') >= 2);
+    // Once a change, not once an attempt to connect; a busy machine may make a change of its own.
+    expect(told('out of reach, this replica is alone')).toBeLessThan(6);
+    expect(told('Redis is back')).toBe(told('out of reach, this replica is alone'));
   });
 
   it('and again, and what was said meanwhile is not said later', async () => {
