@@ -7,11 +7,13 @@ import {
   type DnsOptions,
   type DnsResolver,
   discover,
+  type Family,
   fromDns,
   fromSrv,
   type Source,
   type SourceContext,
   type SrvOptions,
+  type SrvRecord,
 } from '../src/discovery/index.js';
 import { checkHealth, type HealthOptions } from '../src/health/index.js';
 import { tinyProxy } from '../src/index.js';
@@ -35,7 +37,10 @@ const source: Source = async ({ signal }) => {
   return found.map(({ ServiceAddress: host, ServicePort: port }) => `http://${host}:${port}`);
 };
 discover(proxy, source);
-const byDns: DnsOptions = { resolver, family: 6 };
+const family: Family = 6;
+const byDns: DnsOptions = { resolver, family };
+const records: Promise<SrvRecord[]> = resolver.resolveSrv('_http._tcp.orders.internal');
+void records;
 const bySrv: SrvOptions = { ...byDns, protocol: 'https', path: '/v1' };
 discover(proxy, fromSrv('_http._tcp.orders.internal', bySrv));
 const spare: DiscoveredTarget = { url: 'http://10.0.0.9', weight: 2, priority: 1 };

@@ -3,6 +3,8 @@ import express from 'express';
 import { tinyProxy } from 'express-tiny-proxy';
 import {
   type AccessFunction,
+  type History,
+  type IncidentKind,
   type ReportedBackend,
   type ReportedExchange,
   type ReportedIncident,
@@ -35,6 +37,9 @@ const sick = shown[0]
   .flatMap(({ backends }): ReportedBackend[] => backends)
   .filter((one) => !one.healthy);
 JSON.stringify(sick);
+const histories: History[] = sick.map(({ history }) => history);
+const kinds: IncidentKind[] = shown[2].map(({ kind }) => kind);
+JSON.stringify({ histories, kinds });
 const access: AccessFunction = (req) => req.get('X-Admin') === 'yes';
 statusPage(proxy, { access });
 
