@@ -238,6 +238,16 @@ describe('a replica with a broken network', () => {
     expect([quiet.breaker(0), quiet.breaker(1)].sort()).toEqual(['closed', 'open']);
     expect((await get(quiet.url)).status).toBe(200);
   });
+
+  it('nor the last one that is healthy', async () => {
+    const quiet = await startReplica(redis.url, { ...named('quiet'), breaker: {} });
+    quiet.proxy.setHealthy(well.url, false);
+
+    await callUntil(broken, 'open');
+    await until(() => quiet.sharing.status().refused > 0 || quiet.changes.length > 0);
+
+    expect(quiet.changes).toEqual([]);
+  });
 });
 
 describe('a failure of its own and another’s word', () => {

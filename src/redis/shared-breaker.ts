@@ -197,7 +197,7 @@ export class SharedBreaker {
   #isLast(): boolean {
     const { backends } = this.fleet.proxy.status();
     const others = backends.filter(({ url }) => url !== this.target);
-    return !others.some(({ breaker, drained }) => breaker === 'closed' && !drained);
+    return !others.some((each) => each.breaker === 'closed' && !each.drained && each.healthy);
   }
 
   /** A backend that has left and come back has another breaker, of whose past nothing was told. */
