@@ -92,17 +92,12 @@ export interface TinyProxy extends Router {
   setHealthy(url: string | URL, healthy: boolean, reason?: string): void;
   /**
    * Opens a connection of the caller's own to a backend, as an attempt would: with its address, its
-   * Unix socket or its TLS identity, within `connectTimeout`. `host` is the name of the backend, as
-   * `changeOrigin` sends it.
+   * Unix socket or its TLS identity, within `connectTimeout`. `socket` is the caller's to end; `host`
+   * is the name of the backend, as `changeOrigin` sends it.
    *
    * @throws {TypeError} for a URL that is no backend of this proxy.
    */
-  dial(url: string | URL): {
-    /** Yours to end. */
-    socket: Socket;
-    /** With its port, where that is not the usual one. */
-    host: string;
-  };
+  dial(url: string | URL): { socket: Socket; host: string };
   /**
    * Opens a backend's breaker, or keeps it open, for `ms` from now on, `breaker.cooldown` at most;
    * then comes its probe. One that is running decides by itself. `reason` is for the event and the
