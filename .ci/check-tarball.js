@@ -2,10 +2,14 @@
 /** What would be published: its size, and that it holds nothing that a user does not need. */
 import { execFileSync } from 'node:child_process';
 
-/** Bytes, packed. A fifth of it is comments, for whoever looks into dist at 3am. */
-const MOST_BYTES = 110_000;
+/**
+ * Bytes, packed: where it stands, and it may only go down, or grow by a part. A fifth of it is
+ * comments, for whoever looks into dist at 3am; without them and all white space it is 112,000.
+ */
+const MOST_BYTES = 149_000;
 const NEEDED = [
   /^dist\/[\w/-]+\.js$/,
+  /^dist\/status-page\/page\/[\w-]+\.(?:html|css)$/,
   /^dist\/[\w/-]+\.d\.ts$/, // those that the entries lead to: .ci/prune-declarations.js
   /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md)$/,
 ];
