@@ -173,6 +173,7 @@ describe('an unknown name', () => {
     ['breaker.threshold', { breaker: { threshold: 3 } }, 'breaker.failures'],
     ['trace.headers', { trace: { headers: 'X-Id' } }, '"trace.header"'],
     ['log.formats', { log: { formats: 'json' } }, '"log.format"'],
+    ['on.proxyreq', { on: { proxyreq() {} } }, '"on.proxyReq"'],
     ['target.wait', { target: { url: A, wait: 2 } }, 'target.weight'],
     ['toString', { toString: 1 }, 'changeOrigin'],
   ])('such as %s is refused, and a known one is named', (name, options, known) => {

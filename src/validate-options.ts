@@ -61,6 +61,8 @@ const TRACE = rules<TraceOptions>({
   function: ['generate'],
 });
 const LOG = rules<LogOptions>({ text: ['format'], stream: ['stream'], function: ['skip'] });
+const EVENTS = 'error proxyReq proxyReqWs proxyRes open close start end econnreset';
+const ON: Rules = Object.fromEntries(EVENTS.split(' ').map((name) => [name, KINDS.function]));
 const TARGET = rules<WeightedTarget>({
   count: ['weight'],
   socketPath: ['socketPath'],
@@ -127,6 +129,7 @@ export function resolveOptions(options: TinyProxyOptions): ResolvedOptions {
     ...given
   } = checked('', others, RULES);
   const { connectTimeout, queueTimeout, attemptTimeout, requestTimeout, idleTimeout } = DEFAULTS;
+  checked('on.', given.on ?? {}, ON);
   const targets = resolveTargets(target);
   if (targets.length === 0) throw wrong('target', target, A_TARGET);
   return {
