@@ -159,6 +159,11 @@ describe("access: 'loopback'", () => {
     'Forwarded',
     'Via',
     'X-Real-IP',
+    'X_Forwarded_For',
+    'X-Original-Forwarded-For',
+    'X-Client-IP',
+    'CF-Connecting-IP',
+    'True-Client-IP',
   ])('refuses what bears %s: it came through a proxy', async (name) => {
     expect(await asked({ headers: { [name]: '127.0.0.1' } })).toBe(403);
   });

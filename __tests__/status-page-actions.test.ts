@@ -6,6 +6,8 @@ import { reply, startBackends } from './support/backend.js';
 import { type ClientInit, get, quietProxy, startProxy } from './support/proxy.js';
 import { pageOf, startPage } from './support/status-page.js';
 
+const TARGET = 'http://10.0.0.1:8081';
+
 type Headers = NonNullable<ClientInit['headers']>;
 
 /** A page that may drain two backends. */
@@ -53,6 +55,24 @@ describe('with actions: true', () => {
     await act('undrain', urls[0]!);
 
     expect(drained()).toEqual([false, false]);
+  });
+
+  it('one that has left and come back is drained anew', async () => {
+    const { at, proxy, report } = await startPage({ target: TARGET }, { actions: true });
+    const drain = async (): Promise<number> => {
+      const query = new URLSearchParams({ proxy: 'proxy', backend: TARGET });
+      const headers = { 'X-Status-Page-Action': 'drain', 'Sec-Fetch-Site': 'same-origin' };
+      return (await get(`${at}drain?${query}`, { method: 'POST', headers })).status;
+    };
+    expect(await drain()).toBe(204);
+
+    proxy.setTargets([]);
+    proxy.setTargets(TARGET);
+
+    const [back] = (await report()).proxies[0]!.backends;
+    expect(back).toMatchObject({ drained: false, drainedHere: false });
+    expect(await drain()).toBe(204);
+    expect(proxy.status().backends[0]?.drained).toBe(true);
   });
 
   it('what others have drained is left to them', async () => {

@@ -39,6 +39,7 @@ const proxy = tinyProxy({
 proxy.events.on('done', ({ requestId, noRetry }) => feed.explainLine(requestId, noRetry));
 
 const app = express();
+app.use(onlyThisMachine);
 app.use('/api', proxy);
 const status = statusPage(proxy, { access: 'loopback', actions: true });
 app.use('/_proxy', status);
@@ -53,7 +54,7 @@ const load = new Load(client, !isOurs); // nobody's own backends are asked anyth
 const describe = describeDemo({ proxy, backends, load });
 const feed = new Feed(describe.state, (watched) => load.set({ watched }));
 
-app.use(onlyThisMachine, strictPage);
+app.use(strictPage);
 app.get('/status', (_req, res) => {
   res.type('json').send(`${JSON.stringify(proxy.status(), null, 2)}\n`);
 });

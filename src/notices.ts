@@ -11,6 +11,9 @@ export interface Notices {
   onHealth(backend: Backend, reason: string): void;
 }
 
+/** Backends of a line, which a resolver may have a thousand of. */
+const MOST_NAMED = 20;
+
 export function createNotices(events: ProxyEvents, log: AccessLog | null): Notices {
   return {
     onBreakerChange(backend, change, reason) {
@@ -36,7 +39,9 @@ export function createNotices(events: ProxyEvents, log: AccessLog | null): Notic
         ...added.map(({ name }) => `+${name}`),
         ...removed.map(({ name }) => `-${name}`),
       ];
-      const what = changes.length === 0 ? 'other weights' : changes.join(' ');
+      const more = changes.length > MOST_NAMED ? ` and ${changes.length - MOST_NAMED} more` : '';
+      const named = changes.slice(0, MOST_NAMED).join(' ') + more;
+      const what = changes.length === 0 ? 'other weights' : named;
       const left = all.length === 0 ? 'no backend is left, requests get 503' : count(all.length);
       log?.note({ event: 'targets', message: `${left}: ${what}` });
     },

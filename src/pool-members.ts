@@ -22,6 +22,7 @@ export function poolMembers({ pool, transport, options, notices }: Context) {
       const backend = pool.find('setHealthy', url);
       if (typeof healthy !== 'boolean')
         throw wrong('setHealthy', 'healthy', 'true or false', healthy);
+      if (reason !== '') checkReason('setHealthy', reason);
       if (backend.healthy === healthy) return;
       backend.healthy = healthy;
       notices.onHealth(backend, reason);

@@ -84,7 +84,7 @@ export class ReplayBody {
     if (this.#unaskedBytes + req.readableLength !== length) return null;
     if (this.#keeping && !this.total.take(length)) return null;
     if (this.#keeping) this.#wholeBytes = length;
-    req.read(); // 'data' brings it
+    while (req.read() !== null); // 'data' brings it; a chunk at a time from Node 26 on
     return this.#unasked.length === 1 ? this.#unasked[0]! : Buffer.concat(this.#unasked);
   }
 

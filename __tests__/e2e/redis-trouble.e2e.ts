@@ -215,6 +215,21 @@ describe('lies', () => {
     await callUntil(one, 'closed');
   });
 
+  it('a probe that fails again and again, as somebody says, for no longer than 20 s', async () => {
+    const [one] = await two(500);
+    const other = await connectClient(redis.url);
+    await callUntil(one, 'open');
+    sick.answerWith(reply(200));
+    const lie = said({ ...open, from: 'liar:1/0', openMs: 500, probe: true });
+    const lying = setInterval(() => void other.publish(CHANNEL, lie), 100);
+    closeAfterTest(() => clearInterval(lying));
+
+    await timePasses(3000);
+    expect(one.breaker()).toBe('open');
+    await timePasses(16_000);
+    await callUntil(one, 'closed');
+  }, 40_000);
+
   it('a lease that never ends keeps from its own probe for no longer than 20 s', async () => {
     const [one] = await two(500);
     const other = await connectClient(redis.url);

@@ -37,6 +37,9 @@ export interface Discovery {
   close(): void;
 }
 
+/** Characters of a warning. */
+const MOST_SHOWN = 500;
+
 const DEFAULTS = { refresh: 10_000, jitter: 0.1, timeout: 5000 };
 
 /** What may change who of the list is available. */
@@ -175,5 +178,7 @@ function tell(hook: string, run: () => void): void {
 
 function warn(message: string): void {
   const about = { type: 'TinyProxyWarning', code: 'TINY_PROXY_DISCOVERY' };
-  process.emitWarning(`discover: ${message}`, about);
+  // An error of the source's may quote the bytes of whoever has answered it.
+  const shown = message.slice(0, MOST_SHOWN).replace(/[\p{Cc}\u2028\u2029]/gu, '.');
+  process.emitWarning(`discover: ${shown}`, about);
 }

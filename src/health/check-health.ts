@@ -1,4 +1,4 @@
-import type { TinyProxy, TinyProxyEvents } from '../index.js';
+import type { TinyProxy } from '../index.js';
 import { checkHealthOptions } from './check-options.js';
 import { sendCheck } from './send-check.js';
 
@@ -49,7 +49,9 @@ export function checkHealth(proxy: TinyProxy, options: HealthOptions): () => voi
   const checks: Checks = { ...DEFAULTS, ...options, ...Object.fromEntries(given) };
   const patients = new Map<string, Patient>();
 
-  function follow(urls: readonly string[]): void {
+  /** What an event tells may be old already: a listener before us has set other targets since. */
+  function follow(): void {
+    const urls = urlsOf(proxy);
     for (const [url, patient] of patients) {
       if (urls.includes(url)) continue;
       patient.leave();
@@ -59,20 +61,22 @@ export function checkHealth(proxy: TinyProxy, options: HealthOptions): () => voi
       if (!patients.has(url)) patients.set(url, new Patient(proxy, url, checks));
     }
   }
-  const onTargets = ({ backends }: TinyProxyEvents['targets'][0]): void => follow(backends);
 
   function stopChecking(): void {
-    proxy.events.off('targets', onTargets).off('close', stopChecking);
-    for (const [url, patient] of patients) {
-      patient.leave();
-      proxy.setHealthy(url, true, 'checked no more');
-    }
+    proxy.events.off('targets', follow).off('close', stopChecking);
+    const urls = [...patients.keys()];
+    for (const patient of patients.values()) patient.leave();
     patients.clear();
+    // Whoever hears that one is healthy may take another away: fail-over, for one.
+    for (const url of urls)
+      if (urlsOf(proxy).includes(url)) proxy.setHealthy(url, true, 'checked no more');
   }
-  proxy.events.on('targets', onTargets).on('close', stopChecking);
-  follow(proxy.status().backends.map(({ url }) => url));
+  proxy.events.on('targets', follow).on('close', stopChecking);
+  follow();
   return stopChecking;
 }
+
+const urlsOf = (proxy: TinyProxy): string[] => proxy.status().backends.map(({ url }) => url);
 
 /** One backend, and what its checks have found. */
 class Patient {

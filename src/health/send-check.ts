@@ -25,8 +25,11 @@ export function sendCheck(
   const request = httpRequest({
     createConnection: () => socket,
     path,
-    headers: { host, 'user-agent': 'express-tiny-proxy', connection: 'close', ...headers },
+    headers: { host, 'user-agent': 'express-tiny-proxy', ...headers },
   });
+  request.setHeader('connection', 'close');
+  // Its backend may leave it open all the same, and reset it later.
+  socket.on('error', () => {});
   const timer = setTimeout(() => {
     done(`no answer within ${timeout} ms`);
     request.destroy();
@@ -38,6 +41,7 @@ export function sendCheck(
   });
   request.on('close', () => {
     clearTimeout(timer);
+    socket.destroy();
     done('the connection was closed');
   });
   request.end();

@@ -8,7 +8,7 @@ const LEASE_MS = 2000;
 /** Who did not get it stays open for so long, and asks again before that is over. */
 const HOLD_MS = 1000;
 /** Longer than a probe takes: a lease that is held so long, and nothing told, is none. */
-const PATIENCE_MS = 20_000;
+export const PATIENCE_MS = 20_000;
 /** Between two questions, however short the cooldown is. */
 const LEAST_MS = 20;
 /** Who has held it, and had no request to probe with, lets all others ask first. */

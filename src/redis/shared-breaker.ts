@@ -1,7 +1,7 @@
 import type { TinyProxy, TinyProxyEvents } from '../index.js';
 import type { Link } from './link.js';
 import type { Message, Word } from './message.js';
-import { ProbeTurn } from './probe-turn.js';
+import { PATIENCE_MS, ProbeTurn } from './probe-turn.js';
 import { Streak } from './streak.js';
 
 /** One stranger's word alone holds so long: then a replica that has not said it probes. */
@@ -38,6 +38,8 @@ export class SharedBreaker {
   /** Closed on another's word, and no success of our own since. */
   #closedOnWord = false;
   #toldAt = Number.NEGATIVE_INFINITY;
+  /** When it was last opened, not only kept open. */
+  #openSince = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly fleet: Fleet,
@@ -79,7 +81,7 @@ export class SharedBreaker {
   /** Our breaker has opened, by our own attempts or because it was told to. */
   onBreak({ openUntil, reason }: TinyProxyEvents['break'][0]): void {
     const probe = this.#state === 'probing';
-    this.#state = 'open';
+    this.#becomeOpen();
     if (reason !== undefined) return this.#turn.plan(false);
     this.#doubtful = null;
     this.#tellOpen(openUntil, probe);
@@ -146,6 +148,11 @@ export class SharedBreaker {
     if (this.#state === 'open') {
       const isSecond = this.#doubtful !== null && this.#doubtful !== from;
       if (!probe && !isSecond) return;
+      // Whoever says so again and again must not keep it from a probe of its own for ever.
+      if (performance.now() - this.#openSince > PATIENCE_MS) {
+        this.fleet.counts.refused++;
+        return;
+      }
       const reason = probe
         ? `because the probe of replica ${from} has failed`
         : `because replicas ${this.#doubtful} and ${from} have opened it`;
@@ -189,9 +196,14 @@ export class SharedBreaker {
     if (this.#statusOf(this.target) === undefined) return; // it is no backend any more
     this.fleet.counts.opened++;
     this.#streak.end();
-    this.#state = 'open';
+    this.#becomeOpen();
     this.fleet.proxy.holdOpen(this.target, ms, reason);
     this.#turn.plan(false);
+  }
+
+  #becomeOpen(): void {
+    if (this.#state !== 'open') this.#openSince = performance.now();
+    this.#state = 'open';
   }
 
   #isLast(): boolean {

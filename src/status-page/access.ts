@@ -52,13 +52,14 @@ function describe(thrown: unknown): string {
 
 const LOOPBACK_PEER = /^(?:::ffff:)?127(?:\.\d{1,3}){3}$|^::1$/i;
 const LOOPBACK_HOST = /^(?:(?:[\w-]+\.)*localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
-const OF_PROXIES = /^(?:x-forwarded(?:-.*)?|x-real-ip|forwarded|via)$/;
+const OF_PROXIES =
+  /^(?:x[-_](?:original[-_])?forwarded(?:[-_].*)?|x[-_](?:real|client)[-_]ip|(?:true[-_]client|cf[-_]connecting)[-_]ip|forwarded|via)$/;
 
 /**
  * From this machine, and for nobody else. The peer alone does not tell: a page whose name was made
  * to point here (DNS rebinding) is read by a browser of this machine, so `Host` must be a loopback
- * one; and a reverse proxy on this machine speaks for the world. Most tell so in a header; nginx,
- * as it comes, calls by HTTP/1.0.
+ * one; and a reverse proxy on this machine speaks for the world. Most tell so in a header, nginx up
+ * to 1.29.6 by HTTP/1.0; one that does neither cannot be told from a user of this machine.
  */
 export function isFromLoopback(req: IncomingMessage): boolean {
   const { socket, headers, httpVersion } = req;

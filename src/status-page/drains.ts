@@ -18,10 +18,12 @@ export class Drains {
    * Backends that differ in their query alone go together.
    */
   act(action: Action, { name, proxy, recorder }: Followed, url: string): number {
-    const urls = proxy.status().backends.map((backend) => backend.url);
-    const meant = urls.filter((each) => shownUrl(each) === url);
-    if (meant.length === 0) return 404;
+    const found = proxy.status().backends.filter((backend) => shownUrl(backend.url) === url);
+    if (found.length === 0) return 404;
+    const meant = found.map((backend) => backend.url);
     const key = keyOf(name, url);
+    // One that has left and come back is another, which is not drained.
+    if (!found.every(({ drained }) => drained)) this.#undo.delete(key);
     const undo = this.#undo.get(key);
     if (action === 'drain') {
       if (undo !== undefined) return 204;

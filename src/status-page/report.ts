@@ -141,7 +141,7 @@ function proxyReport({ name, proxy, recorder }: Followed, drainedHere: DrainedHe
       openSince: backend.breaker === 'closed' ? null : iso(openSince),
       lastFailureAt: iso(lastFailureAt),
       probeInMs: openUntil === null ? null : Math.max(0, Date.parse(openUntil) - Date.now()),
-      drainedHere: drainedHere(name, url),
+      drainedHere: backend.drained && drainedHere(name, url),
       history: series.read(now),
     };
   });

@@ -1,0 +1,64 @@
+// checkHealth() beside others who change the backends, and with a backend that keeps connections open.
+import { describe, expect, it } from '@jest/globals';
+import { discover } from '../src/discovery/index.js';
+import { checkHealth } from '../src/health/index.js';
+import { reply, startBackend } from './support/backend.js';
+import { closeAfterTest } from './support/cleanup.js';
+import { startProxyWith } from './support/proxy.js';
+import { refusedUrl } from './support/raw.js';
+import { until } from './support/wait.js';
+
+const QUICK = { path: '/', interval: 5, rise: 1, fall: 1 };
+
+describe('checks of backends with priorities', () => {
+  it.each(['stop', 'close'])('end by %s: fail-over takes the spare ones away then', async (how) => {
+    const [sick, spare] = [await startBackend(reply(500)), await startBackend(reply(200))];
+    const nobody = await refusedUrl();
+    const { proxy } = await startProxyWith({ target: sick.url });
+    const stop = checkHealth(proxy, QUICK);
+    closeAfterTest(stop);
+    const { close, refresh } = discover(proxy, () => [
+      sick.url,
+      { url: spare.url, priority: 1 },
+      { url: nobody, priority: 1 },
+    ]);
+    closeAfterTest(close);
+    await refresh();
+    await until(() => proxy.status().backends.length === 3);
+
+    if (how === 'stop') stop();
+    else await proxy.close(0);
+    const asked = spare.received.length;
+    await until(() => spare.openSockets() === 0);
+
+    expect(proxy.status().backends.map(({ healthy }) => healthy)).not.toContain(false);
+    expect(spare.received.length - asked).toBeLessThanOrEqual(1);
+  });
+
+  it('follow the newest list, where a listener of the first one sets it', async () => {
+    const [first, second, third] = await Promise.all([1, 2, 3].map(() => startBackend(reply(200))));
+    const { proxy } = await startProxyWith({ target: first!.url });
+    proxy.events.once('targets', () => proxy.setTargets(third!.url));
+    closeAfterTest(checkHealth(proxy, QUICK));
+
+    proxy.setTargets(second!.url);
+    await until(() => third!.received.length > 2);
+
+    expect(second!.received).toEqual([]);
+  });
+});
+
+describe('a connection of a check', () => {
+  it.each(['Connection', 'connection'])('is closed, also with a header %s', async (name) => {
+    const backend = await startBackend(reply(200));
+    const { proxy } = await startProxyWith({ target: backend.url });
+    const stop = checkHealth(proxy, { ...QUICK, headers: { [name]: 'keep-alive' } });
+    closeAfterTest(stop);
+
+    await until(() => backend.received.length > 10);
+    stop();
+    await until(() => backend.openSockets() === 0);
+
+    expect(backend.received[0]?.headers.connection).toBe('close');
+  });
+});
