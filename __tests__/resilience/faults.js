@@ -3,13 +3,13 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startProcess } from '../processes.js';
+import { startProcess } from '../../bench/processes.js';
 
 /** @typedef {import('./network.js').Network} Network */
 
 /**
  * @typedef {object} Victim
- * @property {import('../processes.js').Peer} peer
+ * @property {import('../../bench/processes.js').Peer} peer
  * @property {string} host
  * @property {object} settings
  * @property {Network | null} network its cable, where it has one

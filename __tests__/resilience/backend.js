@@ -9,8 +9,8 @@ import { openSync, writeSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocketServer } from 'ws';
-import { itemBody, readSlowly, SMALL } from '../payload.js';
-import { readSettings, serveParent } from '../processes.js';
+import { itemBody, readSlowly, SMALL } from '../../bench/payload.js';
+import { readSettings, serveParent } from '../../bench/processes.js';
 
 /** @typedef {import('node:http').IncomingMessage} Request */
 /** @typedef {import('node:http').ServerResponse} Response */

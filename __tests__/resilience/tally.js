@@ -1,15 +1,15 @@
 // @ts-check
 /** GETs, PUTs and POSTs whose answers can be told from wrong ones, and what has come of them. */
 import { createHash } from 'node:crypto';
-import { send } from '../client.js';
-import { itemBody } from '../payload.js';
+import { send } from '../../bench/client.js';
+import { itemBody } from '../../bench/payload.js';
 
 const POST_SHARE = 0.2;
 const PUT_SHARE = 0.2;
 /** Less than what the proxy keeps for a retry. */
 const MOST_PUT_BYTES = 150_000;
 
-/** @typedef {Pick<import('../client.js').Call, 'agent' | 'port'>} Connection */
+/** @typedef {Pick<import('../../bench/client.js').Call, 'agent' | 'port'>} Connection */
 
 export class Tally {
   gets = 0;
@@ -53,7 +53,7 @@ export class Tally {
 
   /**
    * @param {string} name
-   * @param {import('../client.js').Result} result
+   * @param {import('../../bench/client.js').Result} result
    * @param {Buffer} wanted so much of the right body as has come
    * @param {number} length of the right body
    */

@@ -7,9 +7,9 @@
  */
 import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { check, checkNoTroubles } from '../checks.js';
-import { runBounded, startProcess } from '../processes.js';
-import { inMb, MIB } from '../units.js';
+import { check, checkNoTroubles } from '../../bench/checks.js';
+import { runBounded, startProcess } from '../../bench/processes.js';
+import { inMb, MIB } from '../../bench/units.js';
 import { sendAny } from './kinds.js';
 
 const SECONDS = Number(process.env.SOAK_SECONDS || 600);
@@ -27,7 +27,7 @@ const HEAP_NOISE = 4 * MIB;
 /** Nobody listens on port 1. */
 const REFUSING = 'http://127.0.0.1:1';
 
-/** @typedef {import('../processes.js').Peer} Peer */
+/** @typedef {import('../../bench/processes.js').Peer} Peer */
 
 await runBounded((SECONDS + 120) * 1000, async () => {
   const backends = await Promise.all(

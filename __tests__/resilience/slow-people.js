@@ -13,9 +13,9 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { check, checkNoTroubles } from '../checks.js';
-import { runBounded, startProcess } from '../processes.js';
-import { inMb, MIB } from '../units.js';
+import { check, checkNoTroubles } from '../../bench/checks.js';
+import { runBounded, startProcess } from '../../bench/processes.js';
+import { inMb, MIB } from '../../bench/units.js';
 
 const SECONDS = Number(process.env.SLOW_SECONDS || 20);
 /** Of the people below; for a machine that is busy with something else. */
@@ -36,7 +36,7 @@ const UPLOAD_START = Buffer.alloc(128 * 1024, 'x');
 /** Sockets' own buffers, the log's lines, and what the collector has not got to. */
 const SLACK = 16 * MIB;
 
-/** @typedef {import('../processes.js').Peer} Peer */
+/** @typedef {import('../../bench/processes.js').Peer} Peer */
 
 const INSIDE = 'SLOW_PEOPLE_INSIDE';
 const SMALL_BUFFERS = [

@@ -5,14 +5,14 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import WebSocket from 'ws';
-import { send } from '../client.js';
-import { itemBody } from '../payload.js';
+import { send } from '../../bench/client.js';
+import { itemBody } from '../../bench/payload.js';
 
 const BODY = randomBytes(512 * 1024);
 const EVENTS_MS = 1500;
 const MESSAGES = 5;
 
-/** @typedef {Pick<import('../client.js').Call, 'agent' | 'port'>} Connection */
+/** @typedef {Pick<import('../../bench/client.js').Call, 'agent' | 'port'>} Connection */
 /** @typedef {(connection: Connection) => Promise<string>} Kind answers '' or what was wrong */
 
 const isOwn = (/** @type {number | undefined} */ status) =>
@@ -20,8 +20,8 @@ const isOwn = (/** @type {number | undefined} */ status) =>
 
 /**
  * @param {import('./kinds.js').Connection} connection
- * @param {Omit<import('../client.js').Call, 'agent' | 'port'>} shape
- * @param {(result: import('../client.js').Result) => boolean} mayEndSo
+ * @param {Omit<import('../../bench/client.js').Call, 'agent' | 'port'>} shape
+ * @param {(result: import('../../bench/client.js').Result) => boolean} mayEndSo
  */
 async function request(connection, shape, mayEndSo) {
   const result = await send({ ...connection, ...shape });

@@ -9,10 +9,10 @@ import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import WebSocket from 'ws';
-import { check } from '../checks.js';
-import { send } from '../client.js';
-import { itemBody } from '../payload.js';
-import { freePort, runBounded, startProcess, startProgram } from '../processes.js';
+import { check } from '../../bench/checks.js';
+import { send } from '../../bench/client.js';
+import { itemBody } from '../../bench/payload.js';
+import { freePort, runBounded, startProcess, startProgram } from '../../bench/processes.js';
 
 const CLIENTS = 100;
 const SOCKETS = 20;
@@ -23,7 +23,7 @@ const READY_EVERY_MS = 200;
 const [LEAVE_MS, GRACE_MS] = [2000, 5000];
 const LIMIT_MS = LEAVE_MS + GRACE_MS + 1500;
 
-/** @typedef {import('../processes.js').Peer} Peer */
+/** @typedef {import('../../bench/processes.js').Peer} Peer */
 
 await runBounded(60_000, async () => {
   const backends = await Promise.all(

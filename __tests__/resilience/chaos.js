@@ -11,8 +11,8 @@ import { Agent } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { check, checkNoTroubles } from '../checks.js';
-import { runBounded, startProcess } from '../processes.js';
+import { check, checkNoTroubles } from '../../bench/checks.js';
+import { runBounded, startProcess } from '../../bench/processes.js';
 import { cableFaults, FAULTS, startVictim } from './faults.js';
 import { createNetwork } from './network.js';
 import { Tally } from './tally.js';
@@ -84,7 +84,7 @@ await runBounded(SECONDS * 1000 + 60_000 * PACE, async () => {
 /**
  * Rounds: two backends get a fault each, keep it for a while, and are waited for.
  * @param {import('./faults.js').Victim[]} victims
- * @param {import('../processes.js').Peer} proxy
+ * @param {import('../../bench/processes.js').Peer} proxy
  * @param {number} until
  * @returns {Promise<{ slowest: number, rounds: number }>} the slowest recovery, in ms
  */
@@ -113,7 +113,7 @@ async function torment(victims, proxy, until) {
   return { slowest, rounds: round };
 }
 
-/** @param {import('../processes.js').Peer} proxy */
+/** @param {import('../../bench/processes.js').Peer} proxy */
 async function recovered(proxy) {
   const start = performance.now();
   for (;;) {

@@ -6,10 +6,10 @@
  */
 import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { check, checkNoTroubles } from '../checks.js';
-import { send } from '../client.js';
-import { runBounded, startProcess } from '../processes.js';
-import { inMb, MIB } from '../units.js';
+import { check, checkNoTroubles } from '../../bench/checks.js';
+import { send } from '../../bench/client.js';
+import { runBounded, startProcess } from '../../bench/processes.js';
+import { inMb, MIB } from '../../bench/units.js';
 
 const SECONDS = Number(process.env.OUTAGE_SECONDS || 10);
 const CLIENTS = 200;
@@ -22,7 +22,7 @@ const PROBE_MS = 500;
 const HEAP_NOISE = 4 * MIB;
 const RECOVERY_LIMIT_MS = 30_000;
 
-/** @typedef {import('../processes.js').Peer} Peer */
+/** @typedef {import('../../bench/processes.js').Peer} Peer */
 
 await runBounded(SECONDS * 4000 + 60_000, async () => {
   await amplification();
