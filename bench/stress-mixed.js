@@ -11,12 +11,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { check, checkNoTroubles } from './checks.js';
 import { send } from './client.js';
 import { runBounded, startProcess } from './processes.js';
+import { describe, settle } from './settle.js';
 import { inMb, MIB } from './units.js';
 
 const COUNT = Number(process.argv[2] ?? 100_000);
 const CLIENTS = 50;
 const WARM_UP_REQUESTS = 2000;
-const SETTLE_LIMIT_MS = 15_000;
 /**
  * What the heap may differ by, between the middle and the end: some 40 bytes a request would show.
  */
@@ -182,30 +182,6 @@ function arrivedWhole({ status, whole, body }, shape) {
   return (
     got.bytes === sent.length && got.sha256 === createHash('sha256').update(sent).digest('hex')
   );
-}
-
-/**
- * Waits until no connection is open any more (pooled ones close after some seconds), or until it is
- * clear that some stay, and reads the proxy's figures.
- * @param {import('./processes.js').Peer} proxy
- */
-async function settle(proxy) {
-  const until = performance.now() + SETTLE_LIMIT_MS;
-  let resources = await proxy.ask('resources');
-  while ((resources.TCPSocketWrap ?? 0) > 0 && performance.now() < until) {
-    await sleep(250);
-    resources = await proxy.ask('resources');
-  }
-  return {
-    resources: JSON.stringify(Object.fromEntries(Object.entries(resources).sort())),
-    listeners: await proxy.ask('listeners'),
-    heap: await proxy.ask('heapAfterGc'),
-  };
-}
-
-/** @param {{ resources: string, listeners: number, heap: number }} figures */
-function describe({ resources, listeners, heap }) {
-  return `heap ${inMb(heap, 2)}, ${listeners} listeners, ${resources}`;
 }
 
 /** @param {{ name: string, verdict: string }[]} results */

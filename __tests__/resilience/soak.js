@@ -9,6 +9,7 @@ import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { check, checkNoTroubles } from '../../bench/checks.js';
 import { runBounded, startProcess } from '../../bench/processes.js';
+import { describe, settle } from '../../bench/settle.js';
 import { inMb, MIB } from '../../bench/units.js';
 import { sendAny } from './kinds.js';
 
@@ -19,7 +20,6 @@ const WARM_UP_SECONDS = SECONDS / 4;
 /** Each is taken behind a garbage collection: before one, RSS swings by tens of megabytes. */
 const SAMPLE_MS = 5000;
 const SAMPLES_A_MINUTE = 60_000 / SAMPLE_MS;
-const SETTLE_LIMIT_MS = 15_000;
 /** Below that a slope is noise. */
 const LONG_SECONDS = 300;
 const MOST_A_MINUTE = MIB;
@@ -114,27 +114,4 @@ function slopeOf(samples) {
   const [x, y] = [mean(samples.map(([at]) => at)), mean(samples.map(([, bytes]) => bytes))];
   const above = samples.reduce((sum, [at, bytes]) => sum + (at - x) * (bytes - y), 0);
   return above / samples.reduce((sum, [at]) => sum + (at - x) ** 2, 0);
-}
-
-/**
- * Waits until no connection is open any more, or until it is clear that some stay.
- * @param {Peer} proxy
- */
-async function settle(proxy) {
-  const until = performance.now() + SETTLE_LIMIT_MS;
-  let resources = await proxy.ask('resources');
-  while ((resources.TCPSocketWrap ?? 0) > 0 && performance.now() < until) {
-    await sleep(250);
-    resources = await proxy.ask('resources');
-  }
-  return {
-    resources: JSON.stringify(Object.fromEntries(Object.entries(resources).sort())),
-    listeners: await proxy.ask('listeners'),
-    heap: await proxy.ask('heapAfterGc'),
-  };
-}
-
-/** @param {{ resources: string, listeners: number, heap: number }} figures */
-function describe({ resources, listeners, heap }) {
-  return `heap ${inMb(heap, 2)}, ${listeners} listeners, ${resources}`;
 }

@@ -6,10 +6,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once as nextEvent } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { delimiter, dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { accepts } from '../accepts.js';
 import { closeAfterTest } from '../cleanup.js';
 import { type Block, filesAbove } from './blocks.js';
 import { portsFor } from './ports.js';
@@ -165,16 +165,4 @@ function holdsAll(lines: readonly string[], expected: readonly string[]): boolea
     const at = rest.indexOf(line);
     return at >= 0 && rest.splice(at, 1).length === 1;
   });
-}
-
-async function accepts(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1');
-  try {
-    await nextEvent(socket, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
 }
