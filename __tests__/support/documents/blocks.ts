@@ -41,8 +41,10 @@ export const DOCUMENTS: readonly string[] = [
 
 export const textOf = (document: string): string => readFileSync(join(ROOT, document), 'utf8');
 
-export function blocksOf(document: string): Block[] {
-  const text = textOf(document);
+export const blocksOf = (document: string): Block[] => blocksIn(textOf(document), document);
+
+/** Of a text, as if it were that document's. */
+export function blocksIn(text: string, document: string): Block[] {
   return [...text.matchAll(FENCE)].map((match) => {
     const [, indent = '', language = '', words = '', code = ''] = match;
     const line = text.slice(0, match.index).split('\n').length;
