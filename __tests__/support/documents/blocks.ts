@@ -11,6 +11,7 @@
  *   `recorded`: run by nobody, for it takes minutes or prints figures of one machine; its commands
  *   are checked as those of `sh` are.
  * - `sh`: commands whose programs and npm scripts have to exist. `json`, `yaml`: parsed.
+ *   Kubernetes manifests are validated by `npm run manifests`.
  *   `nginx`: a file, read by nginx itself in `npm run e2e`. `mermaid`: its outline is checked.
  */
 import { readdirSync, readFileSync } from 'node:fs';

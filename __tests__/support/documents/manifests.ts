@@ -1,6 +1,6 @@
 /**
  * The Kubernetes manifests of a document, and what no schema can tell of them: whether they fit each
- * other, and the programs that they run.
+ * other, and the programs that they run. What a field may be is for `npm run manifests`.
  */
 import { parseAllDocuments } from 'yaml';
 import { DEFAULTS } from '../../../src/options.js';
