@@ -69,6 +69,20 @@ describe('holdOpen', () => {
     await until(() => proxy.status().backends[0]?.breaker === 'half-open', 'the cooldown', 1000);
   });
 
+  it('takes no longer, however many failures in a row are allowed', async () => {
+    const backend = await startBackend(reply(200));
+    const failures = Number.MAX_SAFE_INTEGER;
+    const { proxy } = await startProxyWith({ target: backend.url, breaker: { failures } });
+    const heard = changes(proxy);
+
+    proxy.holdOpen(backend.url, 5000);
+    await delivery();
+    proxy.closeBreaker(backend.url);
+    await delivery();
+
+    expect(heard.map(([event]) => event)).toEqual(['break', 'reset']);
+  });
+
   it('keeps an open one open, from now on, and tells nothing anew', async () => {
     const tripped = await openBreaker(60_000);
     const { proxy, backend, status, events } = tripped;

@@ -8,11 +8,11 @@ import {
 /**
  * One breaker per backend, on cockatiel's circuit breaker.
  *
- * The attempts do not run inside the policy: their outcomes are handed to it. Inside, callers
+ * The attempts do not run inside the policy: it is told what changes its state. Inside, callers
  * beyond the probe would wait without limit for its result, a client's abort would count as the
  * probe's success, a failure from before the trip would open the circuit again, and every request
  * would pay for a promise. What the balancer must know at once - may this backend be tried? - is
- * the state below; cockatiel follows it within the same turn of the event loop, counts, and tells
+ * the state and the count below; cockatiel follows within the same turn of the event loop, and tells
  * its listeners.
  */
 type State =
@@ -63,7 +63,8 @@ export class Breaker {
     this.#policy = circuitBreaker(
       handleWhenResult((outcome) => outcome === 'failure'),
       {
-        breaker: new ConsecutiveBreaker(threshold),
+        // It hears of no failure but the one that opens it: failures in a row are counted here.
+        breaker: new ConsecutiveBreaker(1),
         // The cooldown is measured here, on the monotonic clock; cockatiel's Date.now() would keep
         // the circuit open after a step of the wall clock. It is to go half-open whenever told.
         halfOpenAfter: Number.NEGATIVE_INFINITY,
@@ -114,10 +115,7 @@ export class Breaker {
   /** A response that is no failure has ended whole. */
   success(ticket: Ticket): void {
     this.headArrived(ticket);
-    if (ticket >= this.#since && this.failures > 0) {
-      this.failures = 0;
-      this.#tell(() => 'success');
-    }
+    if (ticket >= this.#since) this.failures = 0;
   }
 
   failure(ticket: Ticket, now: number): void {
@@ -126,7 +124,8 @@ export class Breaker {
     this.failures++;
     const open: State = { name: 'open', until: now + this.cooldownMs };
     if (state.name === 'half-open') return this.#decide(state, 'failure', open);
-    if (this.failures >= this.threshold) this.#become(open);
+    if (this.failures < this.threshold) return;
+    this.#become(open);
     this.#tell(() => 'failure');
   }
 
@@ -151,11 +150,7 @@ export class Breaker {
     const { name } = this.#state;
     if (name === 'half-open') return;
     this.#become({ name: 'open', until: now + Math.min(ms, this.cooldownMs) });
-    if (name === 'open') return;
-    // cockatiel opens by failures alone: by those that it has not seen yet.
-    for (let seen = this.failures; seen < this.threshold; seen++) {
-      this.#tell(() => 'failure', reason);
-    }
+    if (name === 'closed') this.#tell(() => 'failure', reason);
   }
 
   /** Closes it on another's word. A probe decides by itself. */
