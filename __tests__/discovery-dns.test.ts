@@ -21,7 +21,7 @@ describe('fromDns', () => {
     expect(backend.received).toMatchObject([
       { url: '/base/7', headers: { host: `${NAME}:${backend.port}` } },
     ]);
-    expect(urls()).toEqual([`http://127.0.0.1:${backend.port}/base`]);
+    expect(urls()).toEqual([`http://127.0.0.1:${backend.port}/base#${NAME}`]);
   });
 
   it('knows A and AAAA records, and tells the same set in the same order', async () => {
@@ -31,7 +31,8 @@ describe('fromDns', () => {
     );
     const changes: unknown[] = [];
     proxy.events.on('targets', (change) => changes.push(change));
-    expect(urls()).toEqual(['https://10.0.0.1', 'https://10.0.0.2', 'https://[fd00::7]']);
+    const at = (address: string): string => `https://${address}#${NAME}`;
+    expect(urls()).toEqual([at('10.0.0.1'), at('10.0.0.2'), at('[fd00::7]')]);
 
     dns.zone = { [NAME]: { A: ['10.0.0.1', '10.0.0.2'], AAAA: ['fd00::7'] } };
     await discovery.refresh();
@@ -39,7 +40,7 @@ describe('fromDns', () => {
     dns.zone = { [NAME]: { A: ['10.0.0.3'] } };
     await discovery.refresh();
 
-    expect(urls()).toEqual(['https://10.0.0.3']);
+    expect(urls()).toEqual([at('10.0.0.3')]);
   });
 
   it.each([4, 6] as const)('asks for one family alone: %d', async (family) => {
@@ -64,7 +65,7 @@ describe('fromDns', () => {
     dns.zone = records === undefined ? {} : { [NAME]: records };
     for (let i = 0; i < 2; i += 1) await discovery.refresh();
 
-    expect(urls()).toEqual(['http://10.0.0.1']);
+    expect(urls()).toEqual([`http://10.0.0.1#${NAME}`]);
     expect(told).toEqual([expect.stringMatching(message)]);
   });
 
@@ -122,11 +123,11 @@ describe('fromSrv', () => {
       },
     });
     const { urls, proxy } = await startDiscovered(fromSrv(SERVICE, { resolver: dns.resolver() }));
-    expect(urls()).toEqual(['http://10.0.0.1:8081']);
+    expect(urls()).toEqual(['http://10.0.0.1:8081#a.orders.internal']);
 
     proxy.setHealthy('http://10.0.0.1:8081', false);
 
-    expect(urls()).toEqual(['http://10.0.0.1:8081', 'http://10.0.0.1:9091']);
+    expect(urls()).toEqual([8081, 9091].map((port) => `http://10.0.0.1:${port}#a.orders.internal`));
   });
 
   it('leaves out a host without an address, where others have one', async () => {

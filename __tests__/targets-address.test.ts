@@ -24,7 +24,7 @@ describe('a target with an address', () => {
     expect(answers.map(({ text }) => text)).toEqual(['there', 'there']);
     expect(backend.received.map((received) => received.url)).toEqual(['/base/a', '/base/b']);
     expect(proxy.status().backends).toMatchObject([
-      { url: `http://${address}:${backend.port}/base`, attempts: 2 },
+      { url: `http://${address}:${backend.port}/base#${NAME}`, attempts: 2 },
     ]);
     expect(log[0]).toContain(` ${address}:${backend.port}=200/`);
   });
@@ -79,7 +79,7 @@ describe('a target with an address', () => {
 
     expect((await get(url)).text).toBe('h2');
     expect(backend.requests[0]?.headers[':authority']).toBe(`localhost:${backend.port}`);
-    expect(proxy.status().backends[0]?.url).toBe(`https://${address}:${backend.port}`);
+    expect(proxy.status().backends[0]?.url).toBe(`https://${address}:${backend.port}#localhost`);
   });
 
   it('has WebSockets, too', async () => {
@@ -115,6 +115,6 @@ describe('a target with an address', () => {
       target: { url: 'http://o.invalid:1', address: '::1' },
     });
 
-    expect(proxy.status().backends[0]?.url).toBe('http://[::1]:1');
+    expect(proxy.status().backends[0]?.url).toBe('http://[::1]:1#o.invalid');
   });
 });

@@ -33,7 +33,7 @@ describe('setTargets', () => {
     [
       'an address',
       { url: 'https://o.internal:8443', address: '10.0.0.7' },
-      ['https://10.0.0.7:8443'],
+      ['https://10.0.0.7:8443#o.internal'],
     ],
     ['none', [], []],
   ])('takes what `target` takes: %s', (_what, target, urls) => {

@@ -15,7 +15,7 @@ export interface Latency {
 
 /** One backend of `status()`. */
 export interface BackendStatus {
-  /** As it was configured; for `drain(url)`. */
+  /** As it was configured; for `drain(url)`. With an `address`, that in place of the host, which follows a `#`. */
   url: string;
   /** Its share of the requests. */
   weight: number;
@@ -43,11 +43,14 @@ export interface BackendStatus {
 
 const LATENCIES = 512;
 
+/** Of a label: the same for all its spellings. */
+export const keyOf = (label: string): string => (URL.canParse(label) ? new URL(label).href : label);
+
 export class Backend {
   readonly url: URL;
   /** What tells it from every other, over all lists of targets. */
   readonly key: string;
-  /** As configured; with an `address`, that in place of the host. */
+  /** As configured; with an `address`, that in place of the host, which follows a `#`. */
   readonly label: string;
   /** `host:port`, or `unix:path` */
   readonly name: string;
@@ -82,7 +85,7 @@ export class Backend {
     this.address = target.address;
     const { hostname } = this.socketPath === undefined ? new URL(label) : url;
     const port = url.port || (url.protocol === 'https:' ? 443 : 80);
-    this.name = this.socketPath === undefined ? `${hostname}:${port}` : label;
+    this.name = this.socketPath === undefined ? `${hostname}:${port}` : `unix:${this.socketPath}`;
     this.weight = target.weight;
     const [path, search] = options.prependPath === false ? ['/', ''] : [url.pathname, url.search];
     this.base = { path, stem: path.replace(/\/$/, ''), search };
@@ -242,15 +245,17 @@ export class BackendPool {
     return waits.length === 0 ? 0 : Math.min(...waits);
   }
 
-  /** @throws {TypeError} that names the `caller` for a URL that is no target. */
+  /** @throws {TypeError} that names the `caller` for a URL that is no target, or not one alone. */
   find(caller: string, url: string | URL): Backend {
-    const text = String(url);
-    const hrefOf = (label: string): string => (URL.canParse(label) ? new URL(label).href : label);
-    const href = hrefOf(text);
-    const backend = this.all.find(({ label }) => label === text || hrefOf(label) === href);
-    if (backend !== undefined) return backend;
-    const known = this.all.map((candidate) => candidate.label).join(', ') || 'none';
-    throw new TypeError(`${caller}: "${text}" is no backend of this proxy; they are ${known}`);
+    const wanted = keyOf(String(url));
+    const found = this.all.filter(({ key }) => `${key}#`.startsWith(`${wanted}#`));
+    const exact = found.length === 1 ? found[0] : found.find(({ key }) => key === wanted);
+    if (exact !== undefined) return exact;
+    const what = found.length === 0 ? 'no backend' : `${found.length} backends`;
+    const known = (found.length === 0 ? this.all : found).map(({ label }) => label).join(', ');
+    throw new TypeError(
+      `${caller}: "${url}" is ${what} of this proxy; they are ${known || 'none'}`,
+    );
   }
 
   /** @throws {TypeError} for a URL that is no target. */

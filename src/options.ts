@@ -223,12 +223,7 @@ export interface TinyProxyOptions {
 /** What has a default is there. */
 type Resolved<T, K extends keyof T> = Omit<T, K> & Required<Pick<T, K>>;
 type Grouped = 'target' | 'transport' | 'retry' | 'breaker' | 'trace' | 'log';
-type Timeouts =
-  | 'connectTimeout'
-  | 'queueTimeout'
-  | 'attemptTimeout'
-  | 'requestTimeout'
-  | 'idleTimeout';
+type Timeouts = `${'connect' | 'queue' | 'attempt' | 'request' | 'idle'}Timeout`;
 type WithDefaults = 'balance' | 'isFailure' | 'errors' | 'xfwd' | 'http2' | Timeouts;
 
 /** The options with their defaults in place: what the code reads. */
@@ -247,7 +242,7 @@ export interface ResolvedTarget {
   url: URL;
   socketPath: string | undefined;
   address: string | undefined;
-  /** As it was written; an address in place of the host. */
+  /** As it was written; an address in place of the host, which follows a `#`. */
   label: string;
   /** No two of a list have the same. */
   key: string;

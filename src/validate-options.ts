@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { isIPv6 } from 'node:net';
 import { inspect } from 'node:util';
+import { keyOf } from './backends.js';
 import { needsHttp } from './needs-http.js';
 import { isObject, isText, KINDS, own, type Rules, rules } from './option-rules.js';
 import {
@@ -176,17 +176,14 @@ export function resolveTargets(target: TinyProxyOptions['target']): ResolvedTarg
 
 const A_TARGET =
   "a URL such as 'http://127.0.0.1:8081', { url, weight }, { url, address }, { socketPath }, or a list of these";
+const LOCALHOST = 'http://localhost/';
 
 function resolveTarget(item: Target): ResolvedTarget {
   const plain = typeof item === 'string' || item instanceof URL || !isObject(item);
-  const { url: given, ...others } = plain ? { url: item } : (item as WeightedTarget);
-  const {
-    weight = 1,
-    socketPath,
-    address,
-  } = checked<Omit<WeightedTarget, 'url'>>('target.', others, TARGET);
+  const { url: given, ...others } = (plain ? { url: item } : item) as WeightedTarget;
+  const { weight = 1, socketPath, address } = checked('target.', others, TARGET);
   const unnamed = given === undefined && socketPath !== undefined;
-  const text = unnamed ? 'http://localhost' : given instanceof URL ? given.href : given;
+  const text = unnamed ? LOCALHOST : given instanceof URL ? given.href : given;
   if (!isText(text) || !URL.canParse(text)) throw wrong('target', item, A_TARGET);
   const url = new URL(text);
   if (!/^https?:$/.test(url.protocol) || url.hostname.includes(','))
@@ -194,16 +191,23 @@ function resolveTarget(item: Target): ResolvedTarget {
   const shown = `${url.protocol}//...@${url.host}`;
   if (url.username || url.password) throw wrong('target', shown, 'without a password; use auth');
   if (url.hash !== '') throw wrong('target', text, 'a URL without a fragment');
-  const bare = (href: string): string => href.replace(/^(\w+:\/\/[^/]+)\/$/, '$1');
-  const key = [url.href, socketPath, address].join(' ');
   if (socketPath !== undefined && address !== undefined)
     throw wrong('target.address', address, 'left out beside a socketPath');
+  const label = labelOf(text, url, socketPath, address);
+  return { url, socketPath, address, label, key: keyOf(label), weight };
+}
+
+/** Where a backend is, and behind a `#` who: it need not be alone there. */
+function labelOf(text: string, url: URL, socketPath?: string, address?: string): string {
+  const bare = (href: string): string => href.replace(/^(\w+:\/\/[^/]+)\/$/, '$1');
   if (socketPath !== undefined)
-    return { url, socketPath, address, label: `unix:${socketPath}`, key, weight };
-  if (address === undefined) return { url, socketPath, address, label: bare(text), key, weight };
+    return url.href === LOCALHOST ? `unix:${socketPath}` : `unix:${socketPath}#${url.href}`;
+  if (address === undefined) return bare(text);
+  const [ip = '', zone = ''] = address.split(/(?=%)/);
   const at = new URL(url);
-  at.hostname = isIPv6(address) ? `[${address}]` : address;
-  return { url, socketPath, address, label: bare(at.href), key, weight };
+  at.hostname = ip.includes(':') ? `[${ip}]` : ip;
+  const who = (at.hostname === url.hostname ? '' : url.hostname) + zone;
+  return who === '' ? bare(at.href) : `${bare(at.href)}#${who}`;
 }
 
 function resolveRetry(options: RetryOptions): NonNullable<ResolvedOptions['retry']> {

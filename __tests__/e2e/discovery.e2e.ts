@@ -119,7 +119,7 @@ describe('dnsmasq', () => {
     for (const those of [[two, three], [four], [one, two, three, four], [one], replicas.slice(1)]) {
       for (const replica of replicas) if (!replica.server.listening) await replica.start(port);
       await dnsmasq.serve(records(...those));
-      const expected = those.map(({ address }) => `http://${address}:${port}`);
+      const expected = those.map(({ address }) => `http://${address}:${port}#${NAME}`);
       await until(() => String(urls()) === String(expected), 'the new records', LIMIT_MS);
       const counts = those.map(({ count }) => count);
       await until(

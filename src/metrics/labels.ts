@@ -67,7 +67,7 @@ export function outcomeLabel(outcome: number | string): string {
 
 /** `host:port` of a URL as `status()` has it: what the events call the backend. */
 export function backendLabel(url: string): string {
-  if (url.startsWith('unix:')) return url;
+  if (url.startsWith('unix:')) return url.replace(/#https?:.*$/, '');
   const { protocol, hostname, port } = new URL(url);
   return `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`;
 }
