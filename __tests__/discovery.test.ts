@@ -84,6 +84,7 @@ describe('discover', () => {
       /"target" must be a URL .*'ftp:\/\/10\.0\.0\.9'/,
     ],
     ['has a wrong priority', () => [{ url: B, priority: -1 }], /priority must be .*; got -1/],
+    ['has nothing in it', () => [null], /"target" must be a URL .*; got null/],
     ['has an unknown member', () => [{ url: B, prio: 1 }], /unknown option "target.prio"/],
   ])(
     'keeps the last good list where the answer %s, and says so once',
@@ -168,6 +169,25 @@ describe('discover', () => {
     expect(looks).toBe(1);
     discovery.close();
   });
+});
+
+it('a backend that is listed more than once counts once, as it is listed first', async () => {
+  const name = 'http://orders.internal:8081';
+  const { proxy, told } = await startDiscovered(() => [
+    { url: A, weight: 2 },
+    `${A}/`,
+    { url: name, address: 'fd00::7' },
+    { url: name, address: 'FD00:0::7', weight: 3 },
+    { socketPath: '/run/app.sock' },
+    { socketPath: '/run/app.sock', priority: 1 },
+  ]);
+
+  expect(told).toEqual([]);
+  expect(proxy.status().backends.map(({ url, weight }) => [url, weight])).toEqual([
+    [A, 2],
+    ['http://[fd00::7]:8081#orders.internal', 1],
+    ['unix:/run/app.sock', 1],
+  ]);
 });
 
 describe('it ends', () => {

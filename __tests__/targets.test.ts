@@ -71,6 +71,18 @@ describe('setTargets', () => {
     },
   );
 
+  it.each([
+    [1e12, 1e12, 1],
+    [1, 1e12, 200],
+  ])('has new weights in force at once, after %d and %d', async (one, two, requests) => {
+    const { backends, running } = await startPool([one, two]);
+    await answerers(running.url, requests);
+
+    running.proxy.setTargets(backends.map(({ url }) => ({ url, weight: 1 })));
+
+    expect(counts(await answerers(running.url, 6))).toEqual({ 0: 3, 1: 3 });
+  });
+
   it('is not for construction with an empty list', () => {
     expect(() => quietProxy({ target: [] })).toThrow(/"target" must be a URL such as/);
   });

@@ -229,7 +229,10 @@ export class BackendPool {
     });
     const removed = [...leaving.values()];
     for (const backend of removed) backend.retire(() => forget(backend));
-    return reweighted || added.length + removed.length > 0 ? { added, removed } : null;
+    if (!reweighted && added.length + removed.length === 0) return null;
+    // What was a turn by the old weights may be a thousand by the new ones.
+    for (const backend of this.all) backend.credit = 0;
+    return { added, removed };
   }
 
   /** @throws {ProxyError} `BALANCE_FAILED` */

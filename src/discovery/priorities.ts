@@ -71,9 +71,12 @@ function grouped(answer: readonly (Target | DiscoveredTarget)[]): Group[] {
     groups.set(priority, targets);
     targets.push(target);
   }
+  const seen = new Set<string>();
+  /** The proxy would refuse the list, and nobody is helped by that. */
+  const isFirst = (target: Target): boolean => seen.size < seen.add(keyOf(target)).size;
   return [...groups]
     .sort(([a], [b]) => a - b)
-    .map(([priority, targets]) => ({ priority, targets }));
+    .map(([priority, targets]) => ({ priority, targets: targets.filter(isFirst) }));
 }
 
 function split(each: Target | DiscoveredTarget): { priority: number; target: Target } {
@@ -84,10 +87,16 @@ function split(each: Target | DiscoveredTarget): { priority: number; target: Tar
   throw new TypeError(`priority must be an integer >= 0, for example 10; got ${show(priority)}`);
 }
 
-/** What tells it from the others. */
+/** What tells it from the others, however it is written. */
 function keyOf(target: Target): string {
-  if (typeof target !== 'object' || target instanceof URL) return String(target);
-  return [target.url, target.socketPath, target.address].join(' ');
+  const isPlain = typeof target !== 'object' || target === null || target instanceof URL;
+  const { url, socketPath, address }: WeightedTarget = isPlain ? { url: target } : target;
+  return [hrefOf(url), socketPath, address && hrefOf(`http://[${address}]`)].join(' ');
+}
+
+/** What is none stays as it is: the proxy will say so. */
+function hrefOf(url: unknown): string {
+  return URL.canParse(String(url)) ? new URL(String(url)).href : String(url);
 }
 
 function show(value: unknown): string {
