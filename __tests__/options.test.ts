@@ -31,6 +31,7 @@ const WRONG: [path: string, value: unknown, right: string, shown?: string][] = [
   ['target', 'localhost:8081', 'http://127.0.0.1:8081'],
   ['target', '//10.0.0.1', 'http://127.0.0.1:8081'],
   ['target', 'ftp://10.0.0.1', 'http://127.0.0.1:8081'],
+  ['target', 'http://10.0.0.1:0', 'http://127.0.0.1:8081'],
   ['target', 'ws://10.0.0.1', 'http://127.0.0.1:8081'],
   ['target', 'http://10.0.0.1,10.0.0.2', 'http://127.0.0.1:8081'],
   ['target', [A, 7], 'http://127.0.0.1:8081', '7'],

@@ -186,7 +186,7 @@ function resolveTarget(item: Target): ResolvedTarget {
   const text = unnamed ? LOCALHOST : given instanceof URL ? given.href : given;
   if (!isText(text) || !URL.canParse(text)) throw wrong('target', item, A_TARGET);
   const url = new URL(text);
-  if (!/^https?:$/.test(url.protocol) || url.hostname.includes(','))
+  if (!/^https?:$/.test(url.protocol) || url.hostname.includes(',') || url.port === '0')
     throw wrong('target', text, A_TARGET);
   const shown = `${url.protocol}//...@${url.host}`;
   if (url.username || url.password) throw wrong('target', shown, 'without a password; use auth');
