@@ -9,22 +9,10 @@ import { type SharedBreakersOptions, shareBreakers } from '../src/redis/index.js
 import { read, type Word, write } from '../src/redis/message.js';
 import { failTimes, reply, startBackend } from './support/backend.js';
 import { closeAfterTest } from './support/cleanup.js';
+import { clientInVain } from './support/client-in-vain.js';
 import { expectNothingBut, openHandles } from './support/handles.js';
 import { get, quietProxy, startProxyWith } from './support/proxy.js';
-import { refusedUrl } from './support/raw.js';
 import { until } from './support/wait.js';
-
-/** A client that is trying to connect, in vain. */
-async function clientInVain(create: typeof createClient = createClient) {
-  const { port } = new URL(await refusedUrl());
-  const client = create({
-    socket: { host: '127.0.0.1', port: Number(port), reconnectStrategy: 20 },
-  });
-  client.on('error', () => {});
-  client.connect().catch(() => {}); // when it is destroyed
-  closeAfterTest(() => client.isOpen && client.disconnect());
-  return client;
-}
 
 describe('wrong arguments throw a TypeError that shows right ones', () => {
   const proxy = () => quietProxy({ target: 'http://127.0.0.1:1' });

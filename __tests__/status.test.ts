@@ -45,6 +45,7 @@ describe('status()', () => {
     };
     expect(status).toStrictEqual({
       transport: TRANSPORT === 'http' ? 'http' : 'undici',
+      closed: false,
       inFlight: 0,
       requests: 0,
       retries: 0,

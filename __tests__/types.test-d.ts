@@ -96,6 +96,7 @@ holds<
     {
       transport: 'http' | 'undici';
       transportReason?: string;
+      closed: boolean;
       inFlight: number;
       requests: number;
       retries: number;

@@ -46,6 +46,8 @@ export interface ProxyStatus {
   transport: 'http' | 'undici';
   /** Why `'auto'` has taken node:http: `'option "agent"'`, say. */
   transportReason?: string;
+  /** `close()` was called: requests get 503. */
+  closed: boolean;
   /** Requests that are not over. */
   inFlight: number;
   /** Since the start. */
@@ -146,6 +148,7 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
       return {
         transport: transport.name,
         ...(needsHttp === null ? {} : { transportReason: needsHttp }),
+        closed: inFlight.closing,
         inFlight: inFlight.size,
         requests: inFlight.total,
         retries: retries.count,

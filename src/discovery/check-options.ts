@@ -44,6 +44,7 @@ export function checkDiscovery(proxy: TinyProxy, source: unknown, options: Disco
   const expected = "a source such as fromDns('http://orders.internal:8081'), or a function";
   if (!isFunction(source)) throw wrong('discover', 'the second argument', expected, source);
   check('discover', options, DISCOVERY);
+  if (proxy.status().closed) throw new TypeError('discover: the proxy is closed');
 }
 
 /** @throws {TypeError} that names what is wrong, its value and a right one. */

@@ -52,7 +52,7 @@ const discovered = new WeakSet<TinyProxy>();
  * Keeps the backends of a proxy as `source` has them, from now on: {@link fromDns}, {@link fromSrv}, or
  * a function of yours. It ends with the proxy's `close()`, and keeps no process alive.
  *
- * @throws {TypeError} that names a wrong option, its value and a right one; for a proxy that has one.
+ * @throws {TypeError} that names a wrong option, its value and a right one; for a proxy that has one, or is closed.
  */
 export function discover(
   proxy: TinyProxy,

@@ -41,7 +41,7 @@ const FIRST_MS = 1000;
  * backend is healthy until `fall` checks have failed. It follows `setTargets()`, ends with the proxy's
  * `close()`, and keeps no process alive. Answers the function that ends it: all are healthy then.
  *
- * @throws {TypeError} that names a wrong option, its value and a right one.
+ * @throws {TypeError} that names a wrong option, its value and a right one; for a proxy that is closed.
  */
 export function checkHealth(proxy: TinyProxy, options: HealthOptions): () => void {
   checkHealthOptions(proxy, options);

@@ -45,6 +45,7 @@ export function checkHealthOptions(proxy: TinyProxy, options: HealthOptions): vo
     if (value === undefined && name !== 'path') continue;
     if (!holds(value)) throw wrong(`option "${name}"`, expected, value);
   }
+  if (proxy.status().closed) throw new TypeError('checkHealth: the proxy is closed');
 }
 
 function areHeaders(value: unknown): boolean {

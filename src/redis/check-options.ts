@@ -36,7 +36,9 @@ export function checkSharedOptions(proxy: TinyProxy, options: SharedBreakersOpti
     const value = options[name as keyof SharedBreakersOptions];
     if (!holds(value)) throw wrong(`option "${name}"`, expected, value);
   }
-  const [backend] = proxy.status().backends;
+  const { closed, backends } = proxy.status();
+  if (closed) throw new TypeError('shareBreakers: the proxy is closed');
+  const [backend] = backends;
   // Of a closed breaker it changes nothing; where there is none, it throws.
   if (backend !== undefined && backend.breaker === 'closed') proxy.closeBreaker(backend.url);
 }

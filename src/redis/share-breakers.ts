@@ -67,7 +67,7 @@ const sharing = new WeakSet<TinyProxy>();
  * Shares a proxy's breakers with those of its replicas, over Redis: what one has found, all know. No
  * request waits for Redis, or fails by it. It ends with the proxy.
  *
- * @throws {TypeError} that names what is wrong, its value and a right one.
+ * @throws {TypeError} that names what is wrong, its value and a right one; for a proxy that is closed.
  */
 export function shareBreakers(proxy: TinyProxy, options: SharedBreakersOptions): SharedBreakers {
   checkSharedOptions(proxy, options);

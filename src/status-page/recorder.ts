@@ -77,7 +77,7 @@ export class Recorder {
   /** Those that have failed or were retried: in `exchanges`, good ones soon drive them out. */
   readonly troubled: Exchange[] = [];
   readonly incidents: Incident[] = [];
-  closed = false;
+  closed: boolean;
   readonly #backends = new Map<string, BackendRecord>();
   readonly #followers = new Set<() => void>();
   readonly #listeners: Listeners;
@@ -101,6 +101,8 @@ export class Recorder {
 
   private constructor(private readonly proxy: TinyProxy) {
     this.#listeners = this.#recording();
+    this.closed = proxy.status().closed;
+    if (this.closed) return;
     const events = proxy.events as EventEmitter;
     for (const [event, listener] of Object.entries(this.#listeners)) events.on(event, listener);
   }

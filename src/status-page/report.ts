@@ -23,8 +23,6 @@ export interface StatusReport {
 export interface ReportedProxy extends Omit<ProxyStatus, 'backends'> {
   /** As `statusPage()` was given it; `'proxy'` where there is one alone. */
   name: string;
-  /** `close()` was called. */
-  closed: boolean;
   /** In the order of `status()`. */
   backends: ReportedBackend[];
 }
@@ -145,7 +143,7 @@ function proxyReport({ name, proxy, recorder }: Followed, drainedHere: DrainedHe
       history: series.read(now),
     };
   });
-  return { name, closed: recorder.closed, ...status, backends: reported };
+  return { name, ...status, backends: reported };
 }
 
 function exchangeReport(proxy: string, { at, seq, ms, hops, ...others }: Exchange) {

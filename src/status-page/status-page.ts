@@ -117,6 +117,7 @@ class Page {
       ],
       ...(actions ? [this.#action('drain'), this.#action('undrain')] : []),
     ]);
+    this.#onNews(); // they may be closed by now
   }
 
   close(): void {
