@@ -4,7 +4,7 @@ import { echo, startBackend } from './support/backend.js';
 import { start, startDemo } from './support/demo.js';
 import { get, open } from './support/proxy.js';
 import { refusedUrl } from './support/raw.js';
-import { until } from './support/wait.js';
+import { until, within } from './support/wait.js';
 
 describe('the demo', () => {
   it('prints the commands to try, and each of them is answered', async () => {
@@ -118,6 +118,33 @@ describe('the demo with URLs', () => {
     expect(await line(2)).toMatch(/ me GET \/api\/hello 200 /);
     expect((await get(`${url}/backends/1/ok`, { method: 'POST' })).status).toBe(404);
   });
+
+  it.each(['127.0.0.1', 'localhost', '0.0.0.0', '127.1', '[::ffff:127.0.0.1]'])(
+    'is not put before itself, at %s',
+    async (host) => {
+      const { port } = new URL(await refusedUrl());
+      const own = `http://${host}:${port}/api`;
+
+      const { ended, said } = start([await refusedUrl(), own], port);
+
+      expect(await within(ended, 'the end of the demo')).toEqual([1, null]);
+      expect(said.err).toContain(`'${own}' is this demo itself`);
+      expect(said.err).toContain('PORT=3100 npm start');
+      expect(said.out).toBe('');
+    },
+  );
+
+  it.each(['127.0.0.2', '[::1]', 'nobody.invalid'])(
+    'may be put before %s at the same port',
+    async (host) => {
+      const { port } = new URL(await refusedUrl());
+
+      const { said } = start([`http://${host}:${port}`], port);
+
+      await until(() => said.out.includes('The log:') || said.err !== '', 'the demo to be up');
+      expect(said.err).toBe('');
+    },
+  );
 
   it.each(['localhost:8081', 'ftp://10.0.0.1', ''])('says what is wrong with %p', async (bad) => {
     const { ended, said } = start([await refusedUrl(), bad]);

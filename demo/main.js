@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import express from 'express';
 import { tinyProxy } from 'express-tiny-proxy';
 import { statusPage } from 'express-tiny-proxy/status-page';
-import { explainListenError, parsePort, parseUrl } from './arguments.js';
+import { explainListenError, parsePort, parseUrl, refuseItself } from './arguments.js';
 import { startBackend } from './backend.js';
 import { Client } from './client.js';
 import { send, setLoad, switchBackends } from './controls.js';
@@ -46,6 +46,7 @@ app.use('/_proxy', status);
 const server = app.listen(port, '127.0.0.1');
 await once(server, 'listening').catch((error) => explainListenError(port, error));
 const address = /** @type {import('node:net').AddressInfo} */ (server.address());
+await refuseItself(urls, address.port);
 const origin = `http://127.0.0.1:${address.port}`;
 
 const paths = isOurs ? { GET: '/api/hello', POST: '/api/orders' } : { GET: '/api/', POST: '/api/' };
