@@ -45,12 +45,13 @@ async function startAll(options) {
 }
 
 /**
- * 200 clients; each asks every so many milliseconds, 0: again at once.
+ * 200 clients; each asks every so many milliseconds, 0: again at once. `agent` keeps their
+ * connections: libuv accepts one a turn, so that opening them takes seconds while others ask.
  * @param {Peer} proxy
+ * @param {Agent} agent
  * @param {Promise<unknown>} end
  */
-async function load(proxy, end, everyMs = 0) {
-  const agent = new Agent({ keepAlive: true, maxSockets: CLIENTS });
+async function load(proxy, agent, end, everyMs = 0) {
   let isOver = false;
   end.then(() => {
     isOver = true;
@@ -69,8 +70,11 @@ async function load(proxy, end, everyMs = 0) {
       }
     }),
   );
-  agent.destroy();
   return answers;
+}
+
+function newAgent() {
+  return new Agent({ keepAlive: true, maxSockets: CLIENTS });
 }
 
 /** @param {Peer[]} backends */
@@ -83,8 +87,10 @@ async function startedAt(backends) {
 async function amplification() {
   const { backends, proxy } = await startAll({ breaker: false });
   await Promise.all(backends.map((backend) => backend.ask('order', { status: 503 })));
+  const agent = newAgent();
   const start = performance.now();
-  const { length: requests } = await load(proxy, sleep(SECONDS * 1000));
+  const { length: requests } = await load(proxy, agent, sleep(SECONDS * 1000));
+  agent.destroy();
   const seconds = Math.ceil((performance.now() - start) / 1000);
   const seen = await startedAt(backends);
   const most = Math.floor(requests * (1 + RATIO) + MIN_PER_SECOND * seconds);
@@ -97,15 +103,16 @@ async function amplification() {
 
 async function fastAnswers() {
   const { backends, proxy } = await startAll({ breaker: { cooldown: COOLDOWN_MS } });
-  await load(proxy, sleep(2000));
+  const agent = newAgent();
+  await load(proxy, agent, sleep(2000));
   await Promise.all(backends.map((backend) => backend.kill()));
-  await load(proxy, sleep(2000));
+  await load(proxy, agent, sleep(2000));
   const before = await proxy.ask('heapAfterGc');
   const attemptsBefore = await attemptsOf(proxy);
-  const answers = await load(proxy, sleep(SECONDS * 1000));
+  const answers = await load(proxy, agent, sleep(SECONDS * 1000));
   const attempts = (await attemptsOf(proxy)) - attemptsBefore;
   const growth = (await proxy.ask('heapAfterGc')) - before;
-  const paced = await load(proxy, sleep(SECONDS * 1000), EVERY_MS);
+  const paced = await load(proxy, agent, sleep(SECONDS * 1000), EVERY_MS);
 
   console.log(`all down, ${CLIENTS} clients, ${attempts} attempts in ${SECONDS} s`);
   tellTimes('each asks again at once', answers);
@@ -120,7 +127,8 @@ async function fastAnswers() {
   const probes = Math.ceil((SECONDS * 1000) / COOLDOWN_MS + 1) * backends.length;
   check(attempts <= probes, `no more than ${probes} probes`);
   check(growth < HEAP_NOISE, `heap flat: ${inMb(growth, 2)} in ${answers.length} requests`);
-  await comeBack(backends, proxy);
+  await comeBack(backends, proxy, agent);
+  agent.destroy();
   await checkNoTroubles(proxy);
 }
 
@@ -160,13 +168,14 @@ async function isClosed(proxy) {
  * The same ports again, slow at first: who is counted before the first answer has been let in.
  * @param {Peer[]} backends
  * @param {Peer} proxy
+ * @param {Agent} agent
  */
-async function comeBack(backends, proxy) {
+async function comeBack(backends, proxy, agent) {
   let end = () => {};
   const ended = new Promise((resolve) => {
     end = () => resolve(undefined);
   });
-  const running = load(proxy, ended);
+  const running = load(proxy, agent, ended);
   const back = await Promise.all(
     backends.map(async ({ ready }) => {
       const settings = { port: ready, holdMs: PROBE_MS };
