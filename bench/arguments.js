@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { PEERS } from './peers.js';
 import { WORKS } from './works.js';
 
-const USUAL_ROUNDS = 7;
+const USUAL_ROUNDS = 18;
 const USUAL_WORK = 'get';
 const USUAL_PEERS = Object.keys(PEERS);
 const USUAL_BACKENDS = 2;
@@ -14,7 +14,7 @@ const HELP = `npm run bench -- [options]
   --work NAME        ${Object.keys(WORKS).join(', ')}; default: ${USUAL_WORK}
   --connections N    default: 50, with bodies of 10 MB 8
   --rounds N         default: ${USUAL_ROUNDS}
-  --seconds N        of a round; default: 3, with bodies of 10 MB 6
+  --seconds N        of a round; default: 1, with bodies of 10 MB 2
   --backends N       default: ${USUAL_BACKENDS}, to those that balance
   --peers NAME,...   ${Object.keys(PEERS).join(', ')}; default: all
   --quick            one round of a second: whether all of it works, not how fast it is`;

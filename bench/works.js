@@ -24,8 +24,8 @@ const SAMPLES = 6;
  * What is in flight at the end of a round is not counted: with long bodies there is less of it, and
  * more time.
  */
-const FEW_AND_LONG = { connections: 8, seconds: 6 };
-const USUAL = { connections: 50, seconds: 3 };
+const FEW_AND_LONG = { connections: 8, seconds: 2 };
+const USUAL = { connections: 50, seconds: 1 };
 
 /** @type {Record<string, () => Work>} */
 export const WORKS = {
