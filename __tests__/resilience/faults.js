@@ -22,6 +22,8 @@ import { startProcess } from '../../bench/processes.js';
  */
 const BACKLOG = 128;
 const MOST_FILLERS = 512;
+/** Shorter than a SYN that is lost takes to be sent again. */
+const REACH_MS = 200;
 
 /**
  * @param {string} record
@@ -87,9 +89,27 @@ const impaired =
   };
 
 /** @type {Fault} what is on its way is lost, and nobody says so */
-async function unplugged({ network }) {
+async function unplugged({ network, host, peer }) {
   network?.plug(false);
-  return async () => network?.plug(true);
+  return async () => {
+    network?.plug(true);
+    // It is well again when the kernel has found it: it asks for its address (ARP) once a second.
+    while (!(await accepts(peer.ready, host)));
+  };
+}
+
+/**
+ * @param {number} port
+ * @param {string} host
+ */
+async function accepts(port, host) {
+  const socket = connect(port, host).on('error', () => {});
+  const accepted = await Promise.race([
+    once(socket, 'connect').then(() => true),
+    sleep(REACH_MS, false),
+  ]).catch(() => false);
+  socket.destroy();
+  return accepted;
 }
 
 /**
