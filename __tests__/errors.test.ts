@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import { ProxyError, type TinyProxyOptions } from '../src/index.js';
 import { hang, reply, resetConnection, startBackend } from './support/backend.js';
-import { quietProxy, startProxy } from './support/proxy.js';
+import { get, quietProxy, startProxy, startProxyWith } from './support/proxy.js';
 import { blackHole, refusedUrl, sendRaw, startRawBackend, valuesOf } from './support/raw.js';
 
 const HOST = 'HTTP/1.1\r\nHost: x\r\nX-Request-ID: night-1\r\n';
@@ -247,4 +247,21 @@ describe("errors: 'next'", () => {
     expect([response.status, text]).toEqual([status, 'by the app']);
     expect(valuesOf(response, 'x-request-id')).toEqual(['night-1']);
   });
+});
+
+it("answers a hook's own code whole, of whatever letters, in a body that says how long it is", async () => {
+  const code = 'GÜNSTIG_価格_\u{1F4B8}';
+  const { url } = await startProxyWith({
+    target: 'http://127.0.0.1:1',
+    director() {
+      throw new ProxyError(code, { status: 402 });
+    },
+  });
+
+  const answers = await Promise.all([get(url), get(url)]);
+
+  for (const { status, text, headers } of answers) {
+    expect([status, JSON.parse(text).code]).toEqual([402, code]);
+    expect(Number(headers['content-length'])).toBe(Buffer.byteLength(text));
+  }
 });

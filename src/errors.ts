@@ -163,13 +163,17 @@ export function describe(thrown: unknown): string {
   return typeof thrown === 'string' ? thrown : Object.prototype.toString.call(thrown);
 }
 
-/** The body of an error response. Nothing of the request but its checked id, nothing of the inside. */
+/**
+ * The body of an error response, in ASCII. Nothing of the request but its checked id, nothing of the
+ * inside.
+ */
 export function problem(error: ProxyError): string {
-  return JSON.stringify({
+  const body = JSON.stringify({
     type: 'about:blank',
     title: STATUS_CODES[error.status] ?? 'Error',
     status: error.status,
     code: error.code,
     ...(error.requestId === '' ? {} : { requestId: error.requestId }),
   });
+  return body.replace(/[^ -~]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

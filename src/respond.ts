@@ -115,7 +115,7 @@ export function write100(res: Response): void {
 
 /** Answers an error as `application/problem+json` (RFC 9457); answers the bytes of its body. */
 export function respond(req: Request, res: Response, error: ProxyError): number {
-  const body = Buffer.from(problem(error));
+  const body = problem(error);
   for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value);
   for (const name of [
     'transfer-encoding',
@@ -132,7 +132,7 @@ export function respond(req: Request, res: Response, error: ProxyError): number 
     'cache-control': 'no-store',
   });
   if (req.method === 'HEAD') res.end();
-  else res.end(body);
+  else res.end(body, 'latin1'); // a string goes out with its head in one write, a Buffer does not
   return req.method === 'HEAD' ? 0 : body.length;
 }
 
