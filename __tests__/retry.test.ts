@@ -138,6 +138,22 @@ describe('where and when the next attempt goes', () => {
     ]);
   });
 
+  it('goes, after the backoff, to one not yet tried that is there by then', async () => {
+    const [sick, other] = await startBackends(reply(500), reply(200, 'other'));
+    const { url, proxy } = await startProxyWith({
+      target: [sick.url, other.url],
+      balance: (_req, all) => all[0]!,
+    });
+    const undrain = proxy.drain(other.url);
+    proxy.events.once('retry', ({ next }) => {
+      expect(next).toBeNull();
+      undrain();
+    });
+
+    expect((await get(url)).text).toBe('other');
+    expect([sick.started, other.started]).toEqual([1, 1]);
+  });
+
   it('waits longer and longer, up to maxDelay, before a backend that was tried', async () => {
     jest.spyOn(Math, 'random').mockReturnValue(0.5);
     const backend = await startBackend(failTimes(4, reply(200)));

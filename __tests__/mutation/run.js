@@ -16,7 +16,10 @@ const TESTS = {
   breaker: ['model-breaker'],
   'retry-budget': ['model-budget'],
   retry: ['retry-plan'],
-  'retry-loop': ['retry', 'no-retry'],
+  'retry-loop': [
+    ...['retry', 'no-retry', 'balance', 'queue', 'targets-leaving', 'client-leaves', 'events'],
+    'websockets-failures',
+  ],
   'replay-body': ['replay-body-streams', 'replay-body-ends'],
   headers: ['headers-of-messages', 'headers-of-responses', 'headers-of-clients'],
   errors: ['errors-made'],
