@@ -1,5 +1,5 @@
 // There is one line a request: when, whose, and for which requests there is none.
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { accessLog, type LogOptions, requestId } from '../src/index.js';
 import {
   type Handler,
@@ -119,5 +119,54 @@ describe('there is one line of the log', () => {
 
     await until(() => stream.lines.length > 0);
     expect(stream.lines).toEqual([expect.stringContaining(' /other 200 ')]);
+  });
+});
+
+describe('standard output, the default', () => {
+  /** As another module of the process would see it. */
+  async function toStandardOutput(handler = reply(200)) {
+    const written: string[] = [];
+    jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
+      written.push(String(text));
+      return true;
+    });
+    const backend = await startBackend(handler);
+    return { written, backend, ...(await startProxyWith({ target: backend.url, log: 'text' })) };
+  }
+
+  it('gets the lines of one turn of the event loop in one write, whole and in order', async () => {
+    const held = gate();
+    const { written, backend, url, proxy } = await toStandardOutput(
+      heldUntil(held.opened, reply(200)),
+    );
+    const ends: string[] = [];
+    proxy.events.on('done', ({ requestId }) => void ends.push(requestId));
+    const ids = Array.from({ length: 50 }, (_, i) => `night-${i}`);
+
+    const answers = ids.map((id) => get(url, { headers: { 'X-Request-ID': id } }));
+    await until(() => backend.started === 50);
+    held.open();
+    await Promise.all(answers);
+
+    await until(() => written.join('').split('\n').length === 51);
+    const lines = written.join('').trimEnd().split('\n');
+    expect(lines.map((line) => / (night-\d+) GET \/ 200 .*=200\/\d/.exec(line)?.[1])).toEqual(ends);
+    expect(written.length).toBeLessThan(50);
+  });
+
+  it('has the last lines before the process is gone', async () => {
+    const { written, url, proxy } = await toStandardOutput();
+    const done = new Promise<string>((resolve) => {
+      proxy.events.once('done', () => {
+        const before = written.length;
+        process.emit('exit', 0); // as process.exit() does, in this very turn
+        resolve(`${before} ${written.join('')}`);
+      });
+    });
+
+    await get(url, { headers: { 'X-Request-ID': 'night-1' } });
+
+    expect(await done).toMatch(/^0 \S+ night-1 GET \/ 200 .*\n$/);
+    expect(written).toHaveLength(1);
   });
 });

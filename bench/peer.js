@@ -5,9 +5,7 @@
  * its backends.
  */
 import { once } from 'node:events';
-import { openSync, writeSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { devNull } from 'node:os';
 import { readSettings, serveParent } from './processes.js';
 import { ownUsage } from './usage.js';
 
@@ -15,20 +13,14 @@ import { ownUsage } from './usage.js';
 /** @typedef {import('express').RequestHandler} Handler */
 /** @typedef {{ target: string, targets: string[] }} Backends */
 
-const sink = openSync(devNull, 'w');
-/** Where all of them write their log lines: at once, as to a standard output that is a file. */
-const nowhere = {
-  /** @param {string} line */
-  write: (line) => writeSync(sink, line) > 0,
-};
 /** express-http-proxy refuses bodies of more than 1 MB, unless it is told otherwise. */
 const BODY_LIMIT = '64mb';
 
 /** @type {Record<string, (backends: Backends) => Promise<number>>} each answers its port */
 const SERVERS = {
-  ours: ({ targets }) => tiny(targets, { log: { stream: nowhere } }),
+  ours: ({ targets }) => tiny(targets, {}),
   'ours-no-log': ({ targets }) => tiny(targets, { log: false }),
-  'ours-http': ({ targets }) => tiny(targets, { log: { stream: nowhere }, transport: 'http' }),
+  'ours-http': ({ targets }) => tiny(targets, { transport: 'http' }),
 
   async hpm({ target }) {
     const { createProxyMiddleware } = await import('http-proxy-middleware');
@@ -37,8 +29,7 @@ const SERVERS = {
   async 'hpm-morgan'({ target }) {
     const { default: morgan } = await import('morgan');
     const { createProxyMiddleware } = await import('http-proxy-middleware');
-    const log = morgan('tiny', { stream: nowhere });
-    return listen(await expressApp(log, createProxyMiddleware({ target })));
+    return listen(await expressApp(morgan('tiny'), createProxyMiddleware({ target })));
   },
   async 'express-http-proxy'({ target }) {
     const { default: proxy } = await import('express-http-proxy');

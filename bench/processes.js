@@ -63,6 +63,7 @@ export async function startProcess(file, settings, nodeOptions = [], runner = []
     execPath,
     execArgv: [...before, ...nodeOptions],
     env: { ...process.env, NODE_ENV: 'production' },
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'], // a log goes to /dev/null
   });
   /** @type {Map<number, { resolve: (answer: any) => void, reject: (error: Error) => void }>} */
   const waiting = new Map();

@@ -4,6 +4,7 @@ import morgan from 'morgan';
 import { atOnce, describe, hookError, warn } from './errors.js';
 import { exchangeOf, type Hop, sentStatus } from './exchange.js';
 import type { LogFormat, LogOptions } from './options.js';
+import { standardOutput } from './standard-output.js';
 import { resolveLog } from './validate-options.js';
 
 /** What is not a request's line: a breaker that has changed its state, a hook that threw. */
@@ -54,7 +55,7 @@ export function accessLog(
 
 export function createLog(options: LogOptions & { format: LogFormat }): AccessLog {
   registerTokens();
-  const { format, stream = process.stdout, skip } = options;
+  const { format, stream = standardOutput, skip } = options;
   /** A stream that throws harms no request. */
   function write(text: string): void {
     try {

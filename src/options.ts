@@ -100,7 +100,7 @@ export interface LogStream {
 export interface LogOptions {
   /** Default `'text'`. */
   format?: LogFormat;
-  /** Default: standard output. */
+  /** Gets a call for each line. Default: standard output, which gets those of one turn of the event loop at once. */
   stream?: LogStream;
   /** Requests to leave out. */
   skip?: (req: IncomingMessage, res: ServerResponse) => boolean;
