@@ -2,7 +2,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { discover } from '../src/discovery/index.js';
 import { checkHealth } from '../src/health/index.js';
-import { reply, startBackend } from './support/backend.js';
+import { controlled, reply, startBackend } from './support/backend.js';
 import { closeAfterTest } from './support/cleanup.js';
 import { startProxyWith } from './support/proxy.js';
 import { refusedUrl } from './support/raw.js';
@@ -48,7 +48,36 @@ describe('checks of backends with priorities', () => {
   });
 });
 
+describe('a backend that has left and come back at once', () => {
+  it('is judged anew: by a listener that has put it back before the checks have heard', async () => {
+    const sick = await startBackend(reply(500));
+    const { proxy } = await startProxyWith({ target: sick.url });
+    proxy.events.once('targets', () => proxy.setTargets(sick.url));
+    closeAfterTest(checkHealth(proxy, QUICK));
+    await until(() => proxy.status().backends[0]?.healthy === false);
+
+    proxy.setTargets([]);
+    expect(proxy.status().backends[0]?.healthy).toBe(true);
+
+    await until(() => proxy.status().backends[0]?.healthy === false);
+  });
+});
+
 describe('a connection of a check', () => {
+  it('is closed by the next check at the latest, and when checks end, where its body does not come', async () => {
+    const { handler } = controlled();
+    const backend = await startBackend(handler);
+    const { proxy } = await startProxyWith({ target: backend.url });
+    const stop = checkHealth(proxy, { ...QUICK, timeout: 60_000 });
+    closeAfterTest(stop);
+
+    await until(() => backend.received.length > 10);
+    await until(() => backend.openSockets() <= 2);
+    stop();
+
+    await until(() => backend.openSockets() === 0);
+  });
+
   it.each(['Connection', 'connection'])('is closed, also with a header %s', async (name) => {
     const backend = await startBackend(reply(200));
     const { proxy } = await startProxyWith({ target: backend.url });

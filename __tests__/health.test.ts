@@ -135,7 +135,13 @@ describe('a backend', () => {
       'is asked asynchronously',
       reply(200),
       { expect: (async () => true) as never },
-      'expect must answer true or false; got Promise',
+      'expect threw: TypeError: it must not be async',
+    ],
+    [
+      'is asked asynchronously, with a bug',
+      reply(200),
+      { expect: (() => Promise.reject(new Error('a bug'))) as never },
+      'expect threw: TypeError: it must not be async',
     ],
   ])('is unhealthy when it %s', async (_what, health, options, reason) => {
     const { sickly, healthy, log } = await startWard(1, { fall: 1, ...options });
@@ -156,6 +162,21 @@ describe('a backend', () => {
     await until(() => proxy.status().backends[0]?.healthy === false);
 
     expect(log[0]).toContain(reason);
+  });
+
+  it('is unhealthy, too, when its certificates are none: a check cannot begin', async () => {
+    const { proxy, log } = await startProxyWith(
+      {
+        target: (await refusedUrl()).replace('http:', 'https:'),
+        ssl: { cert: 'no certificate', key: 'no key' },
+      },
+      { captureLog: true },
+    );
+    checkHealth(proxy, { ...QUICK, fall: 2 });
+
+    await until(() => proxy.status().backends[0]?.healthy === false);
+
+    expect(log[0]).toContain('2 checks in a row have failed: ERR_OSSL_PEM_NO_START_LINE');
   });
 
   it('that is the last one is tried all the same: its breaker decides', async () => {

@@ -50,10 +50,11 @@ export function checkHealth(proxy: TinyProxy, options: HealthOptions): () => voi
   const patients = new Map<string, Patient>();
 
   /** What an event tells may be old already: a listener before us has set other targets since. */
-  function follow(): void {
+  function follow({ added }: { added: string[] }): void {
     const urls = urlsOf(proxy);
     for (const [url, patient] of patients) {
-      if (urls.includes(url)) continue;
+      // One that has left and come back meanwhile is another.
+      if (urls.includes(url) && !added.includes(url)) continue;
       patient.leave();
       patients.delete(url);
     }
@@ -72,7 +73,7 @@ export function checkHealth(proxy: TinyProxy, options: HealthOptions): () => voi
       if (urlsOf(proxy).includes(url)) proxy.setHealthy(url, true, 'checked no more');
   }
   proxy.events.on('targets', follow).on('close', stopChecking);
-  follow();
+  follow({ added: [] });
   return stopChecking;
 }
 
@@ -105,10 +106,19 @@ class Patient {
 
   #check(): void {
     const { proxy, url, checks } = this;
-    this.#endCheck = sendCheck(proxy.dial(url), checks, (failure) => {
+    this.#endCheck?.(); // the body of the one before may still come
+    const hear = (failure: string | null): void => {
       this.#wait(checks.interval * (1 - JITTER * Math.random()));
       this.#hear(failure);
-    });
+    };
+    let dialled: ReturnType<TinyProxy['dial']>;
+    try {
+      dialled = proxy.dial(url);
+    } catch (thrown) {
+      const { code, message } = thrown as NodeJS.ErrnoException;
+      return hear(code ?? message); // of a wrong certificate in `ssl`, say
+    }
+    this.#endCheck = sendCheck(dialled, checks, hear);
   }
 
   #hear(failure: string | null): void {

@@ -1,5 +1,5 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { inspect } from 'node:util';
+import { inspect, types } from 'node:util';
 import type { TinyProxy } from '../index.js';
 import type { Checks } from './check-health.js';
 
@@ -55,6 +55,10 @@ export function sendCheck(
 function verdict(expect: Checks['expect'], status: number): string | null {
   try {
     const answer: unknown = expect(status);
+    if (types.isPromise(answer)) {
+      answer.catch(() => {}); // nobody waits for it, and its rejection would end the process
+      throw new TypeError('it must not be async: its answer is needed at once');
+    }
     if (answer === true) return null;
     if (answer === false) return `status ${status}`;
     return `expect must answer true or false; got ${inspect(answer, { depth: 0 })}`;
