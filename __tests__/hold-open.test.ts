@@ -44,6 +44,20 @@ describe('holdOpen', () => {
     ]);
   });
 
+  it('of 0 milliseconds tells no time of the next probe, which may come at once', async () => {
+    const { proxy, log } = await startProxyWith(
+      { target: 'http://127.0.0.1:8081' },
+      { captureLog: true },
+    );
+
+    proxy.holdOpen('http://127.0.0.1:8081', 0, 'by hand');
+    await delivery();
+
+    expect(log).toEqual([
+      'express-tiny-proxy break 127.0.0.1:8081 breaker open by hand, next probe at once',
+    ]);
+  });
+
   it('ends by a probe of its own, which a success closes', async () => {
     const backend = await startBackend(reply(200, 'well'));
     const { url, proxy } = await startProxyWith({ target: backend.url });

@@ -25,7 +25,7 @@ export function createNotices(events: ProxyEvents, log: AccessLog | null): Notic
       else tell(events, change, about);
       const why = reason ?? `after ${failures} failures in a row`;
       const message = {
-        break: `breaker open ${why}, next probe at ${openUntil}`,
+        break: `breaker open ${why}, next probe at ${openUntil ?? 'once'}`,
         'half-open': 'breaker half-open, probing',
         reset: `breaker closed${reason === null ? '' : ` ${reason}`}`,
       }[change];
