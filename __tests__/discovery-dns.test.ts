@@ -172,6 +172,18 @@ describe('fromSrv', () => {
   });
 });
 
+it('a resolver that cannot ask for IPv6, and throws, leaves no rejection of the other query behind', async () => {
+  const resolver = {
+    resolve4: async () => Promise.reject(new Error('no IPv4')),
+    resolve6() {
+      throw new Error('no IPv6');
+    },
+    resolveSrv: async () => [],
+  };
+
+  await expect(fromDns('http://orders.internal', { resolver })(context)).rejects.toThrow('no IPv');
+});
+
 it('a source may be looked at by discover() at once with fromDns() of no resolver', async () => {
   const proxy = quietProxy({ target: 'http://10.0.0.1' });
   const told: string[] = [];

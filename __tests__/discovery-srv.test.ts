@@ -96,6 +96,21 @@ describe('records', () => {
 });
 
 describe('weights', () => {
+  it('are exact integers still where all are 0, and the hosts have odd counts of addresses', async () => {
+    const counts = [101, 103, 107, 109, 113, 127, 131, 137];
+    const resolver = {
+      resolveSrv: async () =>
+        counts.map((count) => ({ name: `n${count}`, port: 8081, priority: 0, weight: 0 })),
+      resolve4: async (name: string) =>
+        Array.from({ length: Number(name.slice(1)) }, (_, i) => `10.0.${name.slice(1)}.${i}`),
+      resolve6: async () => [],
+    };
+    const { proxy } = await startDiscovered(fromSrv(SERVICE, { resolver }));
+
+    const sum = proxy.status().backends.reduce((before, { weight }) => before + weight, 0);
+    expect(Number.isSafeInteger(sum * counts.length)).toBe(true);
+  });
+
   it('may be as far apart as there are', async () => {
     const records = [
       { name: A, port: 8081, weight: 65_535 },

@@ -1,7 +1,13 @@
 // discover(): the backends of a proxy as a source has them.
 import { runInThisContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { discover, fromDns, fromSrv, type Source } from '../src/discovery/index.js';
+import {
+  type DiscoveredTarget,
+  discover,
+  fromDns,
+  fromSrv,
+  type Source,
+} from '../src/discovery/index.js';
 import { heldUntil, reply, resetConnection, startBackends } from './support/backend.js';
 import { NOBODY, startDiscovered } from './support/discovered.js';
 import { expectNothingBut, openHandles } from './support/handles.js';
@@ -153,6 +159,22 @@ describe('discover', () => {
     await until(() => warnings.length === 4);
   });
 
+  it('is not harmed by callbacks whose promises are rejected', async () => {
+    let fails = true;
+    const { discovery } = await startDiscovered(
+      () => {
+        if (fails) throw new Error('no');
+        return [A];
+      },
+      { onError: () => Promise.reject('a bug'), onRecovery: () => Promise.reject('a bug, too') },
+    );
+    fails = false;
+    await discovery.refresh();
+
+    await until(() => warnings.length === 4);
+    expect(warnings).toContain("discover: onError threw: 'a bug'");
+  });
+
   it('looks once at a time', async () => {
     const held = gate();
     let looks = 0;
@@ -180,6 +202,8 @@ it('a backend that is listed more than once counts once, as it is listed first',
     { url: name, address: 'FD00:0::7', weight: 3 },
     { socketPath: '/run/app.sock' },
     { socketPath: '/run/app.sock', priority: 1 },
+    { url: 'http://localhost', socketPath: '/run/app.sock' },
+    { url: A, address: '10.0.0.1' },
   ]);
 
   expect(told).toEqual([]);
@@ -264,6 +288,18 @@ describe('priorities', () => {
     { url: C, priority: 30 },
   ];
 
+  it('are all looked at: what is wrong in one that is not in force does not wait to be found', async () => {
+    let answer: DiscoveredTarget[] = list;
+    const { urls, proxy, told, discovery } = await startDiscovered(() => answer);
+
+    answer = [...list, { url: 'ftp://10.0.0.9', priority: 20 }];
+    await discovery.refresh();
+    expect(told).toEqual([expect.stringContaining("got 'ftp://10.0.0.9'")]);
+    proxy.setHealthy(A, false);
+
+    expect(urls()).toEqual([A, B]);
+  });
+
   it('have the lowest in force, whatever the order', async () => {
     const { urls } = await startDiscovered(() => list);
 
@@ -281,6 +317,19 @@ describe('priorities', () => {
     expect(urls()).toEqual([A, B]);
     proxy.setHealthy(A, true);
     expect(urls()).toEqual([A]);
+  });
+
+  it('heed what a listener says of a backend as soon as it hears of it', async () => {
+    let answer: DiscoveredTarget[] = [{ url: C }];
+    const { urls, proxy, discovery } = await startDiscovered(() => answer);
+    answer = list;
+    proxy.events.once('targets', ({ added }) => {
+      for (const each of added) proxy.setHealthy(each, false);
+    });
+
+    await discovery.refresh();
+
+    expect(urls()).toEqual([A, B]);
   });
 
   it('go by breakers; a refresh changes nothing', async () => {

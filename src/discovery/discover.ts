@@ -143,34 +143,28 @@ class Watch {
   }
 
   /** A breaker, say: the next priority may have to join, or may go. */
-  readonly #onNews = (): void => {
-    try {
-      this.#priorities.apply();
-    } catch (thrown) {
-      this.#fail(thrown as Error); // of two priorities that name one backend
-    }
-  };
+  readonly #onNews = (): void => this.#priorities.look();
 
   #fail(error: Error): void {
     if (this.#isFailing) return;
     this.#isFailing = true;
     const { length } = this.proxy.status().backends;
     warn(`the last good list stays in force (backends: ${length}): ${error.message}`);
-    tell('onError', () => this.options.onError?.(error));
+    void tell('onError', () => this.options.onError?.(error));
   }
 
   #recover(): void {
     if (!this.#isFailing) return;
     this.#isFailing = false;
     warn(`the source answers again (backends: ${this.proxy.status().backends.length})`);
-    tell('onRecovery', () => this.options.onRecovery?.());
+    void tell('onRecovery', () => this.options.onRecovery?.());
   }
 }
 
-/** One of the user's that throws does no harm. */
-function tell(hook: string, run: () => void): void {
+/** One of the user's that throws does no harm, nor one whose promise is rejected. */
+async function tell(hook: string, run: () => unknown): Promise<void> {
   try {
-    run();
+    await run();
   } catch (thrown) {
     warn(`${hook} threw: ${inspect(thrown, { depth: 0 }).split('\n', 1)[0]}`);
   }

@@ -71,7 +71,7 @@ const MOST_WEIGHT = 2 ** 32;
  */
 function targetsOf(found: readonly Found[], protocol: string, path: string): DiscoveredTarget[] {
   const exact = found.map(({ addresses }) => addresses.length).reduce(leastCommonMultiple, 1);
-  const factor = Math.min(exact, MOST_WEIGHT / Math.max(...found.map(({ weight }) => weight)));
+  const factor = Math.min(exact, MOST_WEIGHT / Math.max(1, ...found.map(({ weight }) => weight)));
   return found.flatMap(({ name, port, priority, weight, addresses }) => {
     // RFC 2782: 0 has a very small chance beside others; we have integers from 1 on.
     const share = (Math.max(1, weight) * factor) / addresses.length;

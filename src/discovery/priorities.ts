@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { inspect } from 'node:util';
 import type { Target, TinyProxy, WeightedTarget } from '../index.js';
 
@@ -14,6 +15,14 @@ interface Group {
   readonly targets: Target[];
 }
 
+/** Whoever comes to read it has found nothing wrong in those before. */
+const ALL_READ = new Error('all targets are read');
+const UNREADABLE: Target = {
+  get url(): never {
+    throw ALL_READ;
+  },
+};
+
 /** Those of a list that are in force, by their priorities. */
 export class Priorities {
   #groups: Group[] = [];
@@ -24,26 +33,48 @@ export class Priorities {
 
   /** @throws {Error} for what is no list, or an empty one; {TypeError} for one that the proxy refuses. */
   take(answer: readonly (Target | DiscoveredTarget)[]): void {
+    const groups = grouped(answer);
+    const targets = groups.flatMap((group) => group.targets);
+    // What is wrong in one that is not in force would be found when it is needed.
+    if (groups.length > 1) this.#check(targets);
     const before = this.#groups;
-    this.#groups = grouped(answer);
+    this.#groups = groups;
     try {
-      this.apply();
+      this.#apply();
     } catch (thrown) {
       this.#groups = before;
       throw thrown;
     }
   }
 
-  /** @throws {TypeError} for a list that the proxy refuses. */
-  apply(): void {
-    if (this.#groups.length === 0) return;
+  /** @throws {TypeError} as the proxy does; it puts nothing in force, for it cannot read the last one. */
+  #check(targets: readonly Target[]): void {
+    try {
+      this.proxy.setTargets([...targets, UNREADABLE]);
+    } catch (thrown) {
+      if (thrown !== ALL_READ) throw thrown;
+    }
+  }
+
+  /** Who is available may have changed. Of one priority all are in force, whatever they are. */
+  look(): void {
+    if (this.#groups.length > 1) this.#apply();
+  }
+
+  #apply(): void {
     const down = this.#down();
     const isDown = ({ targets }: Group): boolean => targets.every((each) => down.has(keyOf(each)));
     let count = 1;
     while (count < this.#groups.length && this.#groups.slice(0, count).every(isDown)) count++;
     const targets = this.#groups.slice(0, count).flatMap((group) => group.targets);
-    this.proxy.setTargets(targets);
-    this.#applied = targets.map(keyOf);
+    const before = this.#applied;
+    this.#applied = targets.map(keyOf); // a listener that hears of them may make us look again
+    try {
+      this.proxy.setTargets(targets);
+    } catch (thrown) {
+      this.#applied = before;
+      throw thrown;
+    }
   }
 
   /** Who of the applied ones is not available. Who is half-open has yet to prove itself. */
@@ -91,8 +122,12 @@ function split(each: Target | DiscoveredTarget): { priority: number; target: Tar
 function keyOf(target: Target): string {
   const isPlain = typeof target !== 'object' || target === null || target instanceof URL;
   const { url, socketPath, address }: WeightedTarget = isPlain ? { url: target } : target;
-  return [hrefOf(url), socketPath, address && hrefOf(`http://[${address}]`)].join(' ');
+  const href = hrefOf(url ?? (socketPath && 'http://localhost'));
+  const at = address && hostOf(isIPv6(address) ? `http://[${address}]` : `http://${address}`);
+  return [href, socketPath, at === hostOf(href) ? undefined : at].join(' ');
 }
+
+const hostOf = (url: string): string => (URL.canParse(url) ? new URL(url).hostname : url);
 
 /** What is none stays as it is: the proxy will say so. */
 function hrefOf(url: unknown): string {

@@ -59,19 +59,20 @@ export async function addressesOf(
   family: Family,
 ): Promise<string[]> {
   const [ipv4, ipv6] = await Promise.all([
-    family === 6 ? [] : orNone(resolver.resolve4(host)),
-    family === 4 ? [] : orNone(resolver.resolve6(host)),
+    family === 6 ? [] : orNone(() => resolver.resolve4(host)),
+    family === 4 ? [] : orNone(() => resolver.resolve6(host)),
   ]);
   return [...new Set([...ipv4, ...ipv6])].sort();
 }
 
 export async function servicesOf(resolver: DnsResolver, name: string): Promise<SrvRecord[]> {
-  return orNone(resolver.resolveSrv(name));
+  return orNone(() => resolver.resolveSrv(name));
 }
 
-async function orNone<T>(records: Promise<T[]>): Promise<T[]> {
+/** One of the user's may throw at once: then another query's rejection must not be left to nobody. */
+async function orNone<T>(query: () => Promise<T[]>): Promise<T[]> {
   try {
-    return await records;
+    return await query();
   } catch (error) {
     if (NOTHING.has((error as NodeJS.ErrnoException).code ?? '')) return [];
     throw error;
