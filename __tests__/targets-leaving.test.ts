@@ -52,6 +52,19 @@ describe('a request at a backend that leaves', () => {
     await until(() => old.openSockets() === 0, 'no connection left', SOON_MS);
   });
 
+  it('is not tried there again when it comes back meanwhile, while another is untried', async () => {
+    const well = await startBackend(reply(200, 'well'));
+    const sick = await startBackend((...args) => {
+      proxy.setTargets(well.url);
+      proxy.setTargets([sick.url, well.url]);
+      resetConnection()(...args);
+    });
+    const { url, proxy } = await startProxyWith({ target: sick.url });
+
+    expect((await get(url)).text).toBe('well');
+    expect(sick.received).toHaveLength(1);
+  });
+
   it('is told by its events, and counts as in flight', async () => {
     const held = gate();
     const [old, next] = await startBackends(heldUntil(held.opened, reply(200)), reply(200));

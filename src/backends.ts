@@ -205,7 +205,10 @@ export class BackendPool {
   candidates(now: number, leftOut?: ReadonlySet<Backend>): Backend[] {
     let found = this.all.filter((backend) => backend.healthy && backend.available(now));
     if (found.length === 0) found = this.all.filter((backend) => backend.available(now));
-    if (leftOut !== undefined) found = found.filter((backend) => !leftOut.has(backend));
+    if (leftOut !== undefined) {
+      const left = [...leftOut]; // and who has left the list, and come back, is no other
+      found = found.filter(({ key }) => !left.some((each) => each.key === key));
+    }
     if (!this.#limited) return found;
     const free = found.filter(({ limit }) => limit?.full === false);
     return free.length > 0 ? free : found;
