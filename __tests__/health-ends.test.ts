@@ -4,9 +4,10 @@ import { discover } from '../src/discovery/index.js';
 import { checkHealth } from '../src/health/index.js';
 import { controlled, reply, startBackend } from './support/backend.js';
 import { closeAfterTest } from './support/cleanup.js';
+import { openHandles } from './support/handles.js';
 import { startProxyWith } from './support/proxy.js';
-import { refusedUrl } from './support/raw.js';
-import { until } from './support/wait.js';
+import { refusedUrl, startRawBackend } from './support/raw.js';
+import { delivery, until } from './support/wait.js';
 
 const QUICK = { path: '/', interval: 5, rise: 1, fall: 1 };
 
@@ -64,6 +65,20 @@ describe('a backend that has left and come back at once', () => {
 });
 
 describe('a connection of a check', () => {
+  it('keeps no process alive by a timer while it waits for TLS', async () => {
+    const silent = await startRawBackend(() => {});
+    const target = silent.url.replace('http:', 'https:');
+    const { proxy } = await startProxyWith({ target, connectTimeout: 60_000 });
+    const timers = (): string[] => openHandles().filter((name) => name === 'Timeout');
+    const before = timers();
+    closeAfterTest(checkHealth(proxy, { ...QUICK, timeout: 60_000 }));
+
+    await until(() => silent.connections > 0);
+    await delivery();
+
+    expect(timers()).toEqual(before);
+  });
+
   it('is closed by the next check at the latest, and when checks end, where its body does not come', async () => {
     const { handler } = controlled();
     const backend = await startBackend(handler);

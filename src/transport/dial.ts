@@ -28,10 +28,9 @@ export function createDial(
   return function dial(onDialled) {
     const socket =
       tls === undefined ? connectTcp(where) : connectTls({ ...where, ...tls, session });
-    const timer =
-      connectTimeout > 0
-        ? setTimeout(() => socket.destroy(coded('ETIMEDOUT', 'connect timeout')), connectTimeout)
-        : undefined;
+    const onLate = (): void => void socket.destroy(coded('ETIMEDOUT', 'connect timeout'));
+    // The socket keeps the process alive, unless its owner does not want it to.
+    const timer = connectTimeout > 0 ? setTimeout(onLate, connectTimeout).unref() : undefined;
     const onError = (error: Error): void => onDialled(error, null);
     socket.once('error', onError);
     socket.once('close', () => clearTimeout(timer));
