@@ -319,6 +319,18 @@ describe('priorities', () => {
     expect(urls()).toEqual([A]);
   });
 
+  it('heed drains at the next look', async () => {
+    const { urls, proxy, discovery } = await startDiscovered(() => list);
+
+    const undrain = proxy.drain(A);
+    await discovery.refresh();
+    expect(urls()).toEqual([A, B]);
+    undrain();
+    await discovery.refresh();
+
+    expect(urls()).toEqual([A]);
+  });
+
   it('heed what a listener says of a backend as soon as it hears of it', async () => {
     let answer: DiscoveredTarget[] = [{ url: C }];
     const { urls, proxy, discovery } = await startDiscovered(() => answer);
