@@ -1,5 +1,5 @@
 // There is one line a request: when, whose, and for which requests there is none.
-import { describe, expect, it, jest } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { accessLog, type LogOptions, requestId } from '../src/index.js';
 import {
   type Handler,
@@ -123,6 +123,10 @@ describe('there is one line of the log', () => {
 });
 
 describe('standard output, the default', () => {
+  afterEach(() => {
+    jest.restoreAllMocks();
+  });
+
   /** As another module of the process would see it. */
   async function toStandardOutput(handler = reply(200)) {
     const written: string[] = [];

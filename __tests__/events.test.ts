@@ -1,5 +1,5 @@
 // proxy.events: what each event tells, in which order, and that listeners cannot do harm.
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import type { TinyProxy, TinyProxyEvents, TinyProxyOptions } from '../src/index.js';
 import {
   controlled,
@@ -38,6 +38,10 @@ async function exchange(options: TinyProxyOptions, init: Parameters<typeof get>[
   await until(() => namesOf(heard).includes('done'));
   return { response, heard };
 }
+
+afterEach(() => {
+  jest.restoreAllMocks();
+});
 
 describe('a request', () => {
   it('that is answered at once is an attempt, and done', async () => {
@@ -90,6 +94,7 @@ describe('a request', () => {
   });
 
   it('that waits before its retry tells how long, and no backend yet', async () => {
+    jest.spyOn(Math, 'random').mockReturnValue(0.9); // of a backoff of 0 ms there is nothing to wait
     const { url: target, host } = await startBackend(failTimes(1, reply(200)));
 
     const { heard } = await exchange({ target });

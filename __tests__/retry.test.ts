@@ -139,6 +139,7 @@ describe('where and when the next attempt goes', () => {
   });
 
   it('goes, after the backoff, to one not yet tried that is there by then', async () => {
+    jest.spyOn(Math, 'random').mockReturnValue(0.9);
     const [sick, other] = await startBackends(reply(500), reply(200, 'other'));
     const { url, proxy } = await startProxyWith({
       target: [sick.url, other.url],

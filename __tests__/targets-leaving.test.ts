@@ -1,7 +1,7 @@
 // What becomes of a backend that setTargets() has left out: what runs there ends, then nothing is left.
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import {
   controlled,
   heldUntil,
@@ -32,6 +32,10 @@ const SOON_MS = 2000;
 const MOST_KEPT = 2 ** 20;
 
 const upload = { method: 'POST', body: 'x'.repeat(100_000) };
+
+afterEach(() => {
+  jest.restoreAllMocks();
+});
 
 describe('a request at a backend that leaves', () => {
   it('gets its whole answer; new ones go elsewhere', async () => {
@@ -125,6 +129,7 @@ describe('a request at a backend that leaves', () => {
   );
 
   it('does not wait there again after a backoff', async () => {
+    jest.spyOn(Math, 'random').mockReturnValue(0.9); // of a backoff of 0 ms there is nothing to wait
     const [old, next] = await startBackends(resetConnection(), reply(200, 'next'));
     const { url, proxy } = await startProxyWith({ target: old.url });
     proxy.events.once('retry', ({ delayMs, next: chosen }) => {
