@@ -69,14 +69,14 @@ describe('a connection of a check', () => {
     const silent = await startRawBackend(() => {});
     const target = silent.url.replace('http:', 'https:');
     const { proxy } = await startProxyWith({ target, connectTimeout: 60_000 });
-    const timers = (): string[] => openHandles().filter((name) => name === 'Timeout');
-    const before = timers();
+    const timers = (): number => openHandles().filter((name) => name === 'Timeout').length;
+    const before = timers(); // of tests before this one, too: they may end meanwhile
     closeAfterTest(checkHealth(proxy, { ...QUICK, timeout: 60_000 }));
 
     await until(() => silent.connections > 0);
     await delivery();
 
-    expect(timers()).toEqual(before);
+    expect(timers()).toBeLessThanOrEqual(before);
   });
 
   it('is closed by the next check at the latest, and when checks end, where its body does not come', async () => {
