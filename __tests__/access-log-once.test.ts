@@ -1,4 +1,5 @@
 // There is one line a request: when, whose, and for which requests there is none.
+import { runInThisContext } from 'node:vm';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { accessLog, type LogOptions, requestId } from '../src/index.js';
 import {
@@ -122,6 +123,9 @@ describe('there is one line of the log', () => {
   });
 });
 
+// A test's own `process` is jest's copy.
+const realProcess = runInThisContext('process') as NodeJS.Process;
+
 describe('standard output, the default', () => {
   afterEach(() => {
     jest.restoreAllMocks();
@@ -156,6 +160,25 @@ describe('standard output, the default', () => {
     const lines = written.join('').trimEnd().split('\n');
     expect(lines.map((line) => / (night-\d+) GET \/ 200 .*=200\/\d/.exec(line)?.[1])).toEqual(ends);
     expect(written.length).toBeLessThan(50);
+  });
+
+  it('that throws harms nobody, and gets the next lines', async () => {
+    const { written, url } = await toStandardOutput();
+    jest.mocked(process.stdout.write).mockImplementationOnce(() => {
+      throw new Error('disk full');
+    });
+    const warnings: string[] = [];
+    const hear = ({ message }: Error) => void warnings.push(message);
+    realProcess.on('warning', hear);
+
+    await get(url);
+    await until(() => warnings.length > 0);
+    await get(url, { headers: { 'X-Request-ID': 'night-2' } });
+    await until(() => written.length > 0);
+
+    realProcess.off('warning', hear);
+    expect(warnings).toEqual(['standard output threw: Error: disk full']);
+    expect(written.join('')).toMatch(/^\S+ night-2 GET \/ 200 .*\n$/);
   });
 
   it('has the last lines before the process is gone', async () => {

@@ -113,19 +113,14 @@ export function write100(res: Response): void {
   if (isAwaited && !isSent && !headersSent) res.writeContinue();
 }
 
+/** What the app may have set for a body that is not sent now. */
+const OF_ANOTHER_BODY = 'transfer-encoding content-encoding content-range etag trailer'.split(' ');
+
 /** Answers an error as `application/problem+json` (RFC 9457); answers the bytes of its body. */
 export function respond(req: Request, res: Response, error: ProxyError): number {
   const body = problem(error);
   for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value);
-  for (const name of [
-    'transfer-encoding',
-    'content-encoding',
-    'content-range',
-    'etag',
-    'trailer',
-  ]) {
-    res.removeHeader(name);
-  }
+  for (const name of OF_ANOTHER_BODY) res.removeHeader(name);
   res.writeHead(error.status, {
     'content-type': 'application/problem+json',
     'content-length': body.length,

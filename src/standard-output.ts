@@ -1,5 +1,6 @@
 // Jest's fake timers leave this one alone.
 import { setImmediate } from 'node:timers';
+import { describe, warn } from './errors.js';
 
 let lines = '';
 
@@ -16,8 +17,13 @@ export const standardOutput = {
 };
 
 function flush(): void {
-  if (lines !== '') process.stdout.write(lines);
+  const text = lines;
   lines = '';
+  try {
+    if (text !== '') process.stdout.write(text);
+  } catch (thrown) {
+    warn('TINY_PROXY_LOG', `standard output threw: ${describe(thrown)}`);
+  }
 }
 
 process.on('exit', flush);
