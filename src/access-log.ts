@@ -83,8 +83,9 @@ export function createLog(options: LogOptions & { format: LogFormat }): AccessLo
       const marked = req as Request & { [RECORDED]?: true };
       if (marked[RECORDED]) return false;
       marked[RECORDED] = true;
-      const { _startAt = process.hrtime(), _remoteAddress = addressOf(req) } = req as Timed;
-      Object.assign(req, { _startAt, _remoteAddress });
+      const timed = req as Timed;
+      timed._startAt ??= process.hrtime();
+      timed._remoteAddress ??= addressOf(req);
       return true;
     },
     end(req, res) {
@@ -98,7 +99,7 @@ export function createLog(options: LogOptions & { format: LogFormat }): AccessLo
 }
 
 /** Where morgan's tokens look; set here, for its middleware costs more than all the rest of a line. */
-type Timed = { _startAt?: [number, number]; _remoteAddress?: string };
+type Timed = { _startAt?: [number, number]; _remoteAddress?: string | undefined };
 
 /** The head is on its way: what `:response-time` ends with. */
 export function markHead(res: ServerResponse): void {

@@ -98,7 +98,7 @@ export class Deadlines {
     if (ms === NEVER) return;
     this.#firesAt = now + ms;
     // setTimeout drops the fraction, and would fire just before the deadline.
-    this.#timer = setTimeout(checkDeadlines, Math.max(1, Math.ceil(ms)), this);
+    this.#timer = setTimeout(() => this.check(), Math.max(1, Math.ceil(ms)));
   }
 
   check(): void {
@@ -116,8 +116,4 @@ export class Deadlines {
       this.#arm(this.#idleMs - waited, now);
     }
   }
-}
-
-function checkDeadlines(deadlines: Deadlines): void {
-  deadlines.check();
 }

@@ -120,7 +120,8 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     attempt.countHead(head.status);
     this.#settled = true;
     this.#committedAt = performance.now();
-    Object.assign(this.exchange, { upstreamMs: attempt.hop!.ms, status: head.status });
+    this.exchange.upstreamMs = attempt.hop!.ms;
+    this.exchange.status = head.status;
     this.#outgoing!.release();
     if (head.status === 101) this.deadlines.stop();
     else this.deadlines.startBody(this.#committedAt);

@@ -28,7 +28,7 @@ import { Retries } from './retry.js';
 import { RetryBudget } from './retry-budget.js';
 import { compileRewrite } from './rewrite.js';
 import { tell, tellRequest } from './tell.js';
-import { assignRequestId, compileTrace, isRequestId } from './tracing.js';
+import { assignRequestId, compileTrace, isRequestId, type Trace } from './tracing.js';
 import { httpTransport } from './transport/http.js';
 import { undiciTransport } from './transport/undici.js';
 import { isMissedUpgrade, Subscription, upgradeListener } from './upgrade.js';
@@ -132,7 +132,8 @@ export function tinyProxy(options: TinyProxyOptions): TinyProxy {
     takes: compileMounted(router, typeof ws === 'string' ? ws : null, context.hpm.takes),
     refuse(error, req, res) {
       const [request, response] = [req as Request, res as Response];
-      const { exchange } = openExchange(context, request, response);
+      assignId(context.trace, request, response);
+      const exchange = openExchange(context, request);
       forward(context, response, () => {}, exchange).begin(error, '/');
     },
   });
@@ -210,7 +211,8 @@ function requestHandler(context: Context, subscription: Subscription | null): Re
   return function proxyRequest(req, res, next) {
     if (subscription !== null && !inFlight.closing) subscription.to(req);
     context.hpm.route(req, res, next, (routeError, path) => {
-      const { exchange, idError } = openExchange(context, req, res);
+      const idError = assignId(context.trace, req, res);
+      const exchange = openExchange(context, req);
       function begin(): void {
         // Answered by a middleware that has called next() all the same.
         if (res.headersSent) return void logAtEnd(context.log, exchange, req, res);
@@ -232,21 +234,24 @@ function requestHandler(context: Context, subscription: Subscription | null): Re
 
 const MISSED = 'an upgrade that came before its server was subscribed';
 
-/** The request's id, its record and its line in the log. */
-function openExchange({ trace, budget, log }: Context, req: Request, res: Response) {
-  let id = isRequestId(req.id) ? req.id : '';
-  let idError: ProxyError | null = null;
+/** Gives the request its id; answers why it has none. */
+function assignId(trace: Trace | null, req: Request, res: Response): ProxyError | null {
   try {
-    if (trace !== null) id = assignRequestId(req, res, trace);
+    if (trace !== null) assignRequestId(req, res, trace);
+    return null;
   } catch (thrown) {
-    idError = hookError('trace.generate', thrown);
+    return hookError('trace.generate', thrown);
   }
+}
+
+/** The request's record, and its line in the log. */
+function openExchange({ budget, log }: Context, req: Request): Exchange {
   req.hops ??= [];
-  const exchange = new Exchange(req, id, req.hops);
+  const exchange = new Exchange(req, isRequestId(req.id) ? req.id : '', req.hops);
   recordExchange(exchange);
   budget?.deposit(exchange.startedAt);
   if (log !== null) exchange.logged = log.begin(req);
-  return { exchange, idError };
+  return exchange;
 }
 
 function logAtEnd(log: AccessLog | null, { logged }: Exchange, req: Request, res: Response): void {

@@ -40,7 +40,7 @@ export class PassedBody {
     this.#hasBody = req.method !== 'HEAD' && res.statusCode !== 204 && res.statusCode !== 304;
     this.#mayHold = headers['content-length'] !== undefined && res.end === nodesOwn.end;
     // The head goes out by itself, unless a part of the body is here already to go with it.
-    if (this.#hasBody) process.nextTick(beginBody, this);
+    if (this.#hasBody) process.nextTick(() => this.begin());
   }
 
   /** Not by flushHeaders(): it would write it as UTF-8, and break bytes over 0x7f. */
@@ -96,10 +96,6 @@ export class PassedBody {
     if (this.#held !== null) this.#res.end(this.#held.toString('latin1'), 'latin1');
     else this.#res.end();
   }
-}
-
-function beginBody(body: PassedBody): void {
-  body.begin();
 }
 
 /** `compression()` holds chunks back until it is told; an event stream's reader waits for each. */

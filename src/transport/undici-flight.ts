@@ -31,7 +31,7 @@ export class UndiciFlight implements Flight {
   #bytesBefore = 0;
 
   constructor(
-    private readonly attempt: Attempt,
+    readonly attempt: Attempt,
     private readonly events: AttemptEvents,
     private readonly carrier: Carrier,
   ) {}
@@ -158,12 +158,25 @@ const isBodiless = (status: number): boolean => status === 204 || status === 304
 
 const NONE: readonly string[] = [];
 
-/** Node's parser has the same bytes as text. */
+/** Node's parser has the same bytes as text. Made of all at once, where they lie together: half the time. */
 function texts(fields: readonly Buffer[]): string[] {
+  const last = fields.at(-1);
+  if (last === undefined) return [];
+  const { buffer, byteOffset: from } = fields[0]!;
+  const length = last.byteOffset + last.length - from;
+  if (last.buffer !== buffer || length < 0) return fields.map(text);
+  const whole = text(Buffer.from(buffer, from, length));
   const out = new Array<string>(fields.length);
-  for (let i = 0; i < fields.length; i++) out[i] = fields[i]!.toString('latin1');
+  for (let i = 0; i < fields.length; i++) {
+    const field = fields[i]!;
+    const at = field.byteOffset - from;
+    const isInside = field.buffer === buffer && at >= 0 && at + field.length <= length;
+    out[i] = isInside ? whole.slice(at, at + field.length) : text(field);
+  }
   return out;
 }
+
+const text = (bytes: Buffer): string => bytes.toString('latin1');
 
 /** undici's own codes by the names that ours have; its parser's errors have none (Node's: `HPE_...`). */
 function codeOf(error: Error, inBody: boolean): string {

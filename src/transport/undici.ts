@@ -123,6 +123,8 @@ class Pool implements IdleConnections {
 /** A connection that carries one attempt after the other. */
 class Connection implements Carrier {
   readonly #client: Client;
+  readonly #name: string;
+  readonly #dispatchLater = (): void => this.dispatch();
   #socket: Socket | null = null;
   #flight: UndiciFlight | null = null;
   #uses = 0;
@@ -138,6 +140,7 @@ class Connection implements Carrier {
     private readonly dial: Dial,
     private readonly pool: Pool,
   ) {
+    this.#name = backend.url.hostname;
     this.#client = new Client(backend.url.origin, {
       connect: (_, onDialled) => {
         this.#socket = this.dial((error, socket) => {
@@ -184,15 +187,20 @@ class Connection implements Carrier {
     this.#flight = flight;
     // A byte that has arrived on an idle socket answers no request, and must be seen before the next.
     // The turn that undici waits still belongs to the events that were collected before now.
-    if (this.#uses > 0) setImmediate(dispatchLater, this, attempt, flight);
-    else this.dispatch(attempt, flight);
+    if (this.#uses > 0) setImmediate(this.#dispatchLater);
+    else this.dispatch();
     return flight;
   }
 
-  dispatch({ method, path, headers, body }: Attempt, flight: UndiciFlight): void {
-    // Or it would be the client's Host, and close at its change; or close after every HEAD.
-    const own = { servername: this.backend.url.hostname, reset: false };
-    this.#client.dispatch({ method, path, headers, body: body as Buffer | null, ...own }, flight);
+  dispatch(): void {
+    const flight = this.#flight;
+    if (flight === null || flight.over) return;
+    const { method, path, headers } = flight.attempt;
+    const body = flight.attempt.body as Buffer | null;
+    const servername = this.#name; // or it would be the client's Host, and close at its change
+    const reset = false; // or it would close after every HEAD
+    const options = { method, path, headers, body, servername, reset };
+    this.#client.dispatch(options, flight);
   }
 
   get bytesRead(): number {
@@ -230,8 +238,4 @@ class Connection implements Carrier {
     this.#flight = null;
     this.backend.limit?.release();
   }
-}
-
-function dispatchLater(connection: Connection, attempt: Attempt, flight: UndiciFlight): void {
-  if (!flight.over) connection.dispatch(attempt, flight);
 }
