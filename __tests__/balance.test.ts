@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import type { BalanceFunction, Candidate, TinyProxyOptions } from '../src/index.js';
+import type { ErrorRequestHandler } from 'express';
+import type { BalanceFunction, Candidate, ProxyError, TinyProxyOptions } from '../src/index.js';
 import {
   byPath,
   type Handler,
@@ -212,6 +213,33 @@ describe('a balance function', () => {
       expect(JSON.parse(response.text)).toMatchObject({ status: 500, code: 'BALANCE_FAILED' });
       expect(proxy.status()).toMatchObject({ backends: [{ inFlight: 0 }, { inFlight: 0 }] });
       expect((await get(url)).status).toBe(200);
+    },
+  );
+
+  it.each(failures)(
+    'that throws when the first attempt %s is told to Express once',
+    async (_w, target, options = {}) => {
+      const well = await startBackend(reply(200));
+      let calls = 0;
+      const told: unknown[] = [];
+      const { url, app } = await startProxyWith({
+        target: [await target(), well.url],
+        errors: 'next',
+        balance(_req, candidates) {
+          calls += 1;
+          if (calls === 2) throw new Error('not now');
+          return candidates[0]!;
+        },
+        ...options,
+      });
+      const answerLater: ErrorRequestHandler = (error, _req, res, _next) => {
+        told.push((error as ProxyError).code);
+        setImmediate(() => res.status(599).end());
+      };
+      app.use(answerLater);
+
+      expect((await get(url)).status).toBe(599);
+      expect(told).toEqual(['BALANCE_FAILED']);
     },
   );
 });

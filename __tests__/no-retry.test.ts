@@ -1,5 +1,6 @@
 // Why no further attempt was made: the log's `:no-retry`, and `noRetry` in JSON.
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import type { Response } from 'express';
 import type { NoRetryReason, TinyProxyOptions } from '../src/index.js';
 import {
   atHead,
@@ -13,7 +14,14 @@ import {
   startBackends,
 } from './support/backend.js';
 import { outcomes, requestLine } from './support/log-lines.js';
-import { type ClientInit, get, open, startProxyWith } from './support/proxy.js';
+import {
+  type ClientInit,
+  get,
+  open,
+  quietProxy,
+  startProxy,
+  startProxyWith,
+} from './support/proxy.js';
 import { refusedUrl } from './support/raw.js';
 import { once, until } from './support/wait.js';
 
@@ -292,4 +300,34 @@ describe('a failure that nothing may follow', () => {
     expect(await requestLine(log)).toMatchObject({ noRetry: 'body' });
     expect(other.started).toBe(0);
   });
+
+  it.each([1, 2])('may be answered by somebody else just before attempt %i + 1', async (last) => {
+    const backends = await startBackends(sick, sick, well);
+    const { url, proxy, responses } = await startWithResponses({
+      target: backends.map((backend) => backend.url),
+    });
+    proxy.events.on('retry', ({ attempt }) => {
+      if (attempt === last) responses[0]!.end('enough');
+    });
+
+    expect((await get(url)).text).toBe('enough');
+
+    await until(() => proxy.status().inFlight === 0);
+    expect(proxy.status().backends.map((backend) => backend.inFlight)).toEqual([0, 0, 0]);
+    expect(backends[2].started).toBe(0);
+  });
 });
+
+/** A proxy behind a middleware that keeps the responses. */
+async function startWithResponses(options: TinyProxyOptions) {
+  const proxy = quietProxy(options);
+  const responses: Response[] = [];
+  const { url } = await startProxy((app) => {
+    app.use((_req, res, next) => {
+      responses.push(res);
+      next();
+    });
+    app.use(proxy);
+  });
+  return { url, proxy, responses };
+}
