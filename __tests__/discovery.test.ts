@@ -81,6 +81,13 @@ describe('discover', () => {
       },
       /'nothing'/,
     ],
+    [
+      'throws an Error without words',
+      () => {
+        throw Object.assign(new Error(), { message: Symbol('why') });
+      },
+      /Symbol\(why\)/,
+    ],
     ['is empty', () => [], /^the answer is empty$/],
     ['is nonsense', () => 'nonsense', /must be a list such as .*; got 'nonsense'/],
     ['is undefined', () => undefined, /got undefined/],

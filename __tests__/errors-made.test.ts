@@ -114,6 +114,11 @@ describe('what a hook has thrown', () => {
     expect(describeThrown(thrown)).toBe(line);
   });
 
+  it('is told in a line, also where its message is no text', () => {
+    const thrown = Object.assign(new Error(), { message: Symbol('why') });
+    expect(hookError('director', thrown).message).toBe('director threw: Error: Symbol(why)');
+  });
+
   it('is an error also where it comes from another realm', () => {
     expect(isNativeError(runInNewContext('new Error()'))).toBe(true);
     expect(isNativeError({ name: 'Error', message: '' })).toBe(false);

@@ -159,7 +159,7 @@ export function warn(code: string, message: string): void {
 
 /** One line about a thrown value, whatever it is. */
 export function describe(thrown: unknown): string {
-  if (isNativeError(thrown)) return `${thrown.name}: ${thrown.message}`;
+  if (isNativeError(thrown)) return `${String(thrown.name)}: ${String(thrown.message)}`;
   return typeof thrown === 'string' ? thrown : Object.prototype.toString.call(thrown);
 }
 

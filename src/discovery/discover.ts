@@ -117,7 +117,7 @@ class Watch {
       this.#recover();
     } catch (thrown) {
       if (this.#isClosed) return;
-      this.#fail(types.isNativeError(thrown) ? thrown : new Error(inspect(thrown)));
+      this.#fail(asError(thrown));
     }
     const { refresh, jitter } = this.options;
     const waitMs = refresh * (1 - jitter * Math.random());
@@ -159,6 +159,11 @@ class Watch {
     warn(`the source answers again (backends: ${this.proxy.status().backends.length})`);
     void tell('onRecovery', () => this.options.onRecovery?.());
   }
+}
+
+function asError(thrown: unknown): Error {
+  if (!types.isNativeError(thrown)) return new Error(inspect(thrown));
+  return typeof thrown.message === 'string' ? thrown : new Error(String(thrown.message));
 }
 
 /** One of the user's that throws does no harm, nor one whose promise is rejected. */
