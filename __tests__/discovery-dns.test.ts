@@ -59,7 +59,8 @@ describe('fromDns', () => {
     ['silence', 'silent', /ETIMEOUT/],
   ] as const)('keeps the last good list at %s', async (_what, records, message) => {
     const dns = await startDns({ [NAME]: { A: ['10.0.0.1'] } });
-    const source = fromDns(`http://${NAME}`, { resolver: dns.resolver() });
+    const timeout = records === 'silent' ? 1000 : 5000;
+    const source = fromDns(`http://${NAME}`, { resolver: dns.resolver({ timeout }) });
     const { urls, discovery, told } = await startDiscovered(source);
 
     dns.zone = records === undefined ? {} : { [NAME]: records };

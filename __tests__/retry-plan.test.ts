@@ -65,6 +65,7 @@ describe('the next attempt', () => {
   });
 
   it('is the probe of a breaker whose cooldown is over, with its ticket', () => {
+    jest.spyOn(Math, 'random').mockReturnValue(0.5); // a wait: by chance it may be 0 ms
     const { b, c, trail, plan } = setUp();
     trail.tried.add(c);
     trip(b);

@@ -40,9 +40,9 @@ export class DnsServer {
     return this;
   }
 
-  /** Node's own, that asks this server. */
-  resolver(): dns.Resolver {
-    const resolver = new dns.Resolver({ timeout: 200, tries: 1 });
+  /** Node's own, that asks this server, once. */
+  resolver({ timeout = 5000 } = {}): dns.Resolver {
+    const resolver = new dns.Resolver({ timeout, tries: 1 });
     resolver.setServers([`127.0.0.1:${this.port}`]);
     return resolver;
   }

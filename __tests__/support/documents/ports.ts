@@ -24,8 +24,14 @@ async function freePort(): Promise<number> {
     }
     server.close();
     await once(server, 'close');
-    return port;
+    if (await isForFetch(port)) return port;
   }
+}
+
+/** It refuses those of other protocols: https://fetch.spec.whatwg.org/#port-blocking */
+async function isForFetch(port: number): Promise<boolean> {
+  const refusal = await fetch(`http://127.0.0.1:${port}`).catch(({ cause }) => cause);
+  return refusal.message !== 'bad port';
 }
 
 /** The ports that documents use, each with a free one. */
