@@ -155,9 +155,28 @@ it('Redis is emptied: leases are gone, nothing else', async () => {
   await expectSharing(replicas);
 });
 
+const said = (more: object): string =>
+  JSON.stringify({ v: 1, from: 'liar:1/0', kind: 'open', backend: sick.url, ...more });
+
+it.each(['well', 'closed'])(
+  'a late "%s" of a replica does not contradict what it says next',
+  async (kind) => {
+    const [one] = await two();
+    const other = await connectClient(redis.url);
+    const open = said({ from: 'late:1/0', openMs: 500, failingMs: 60_000, probe: false });
+
+    await other.publish(CHANNEL, said({ from: 'well:1/0', kind }));
+    await other.publish(CHANNEL, open);
+    await until(() => one.sharing.status().refused === 1);
+    await other.publish(CHANNEL, said({ from: 'late:1/0', kind }));
+    await other.publish(CHANNEL, open);
+
+    await until(() => one.changes.length > 0, 'the breaker');
+    expect(one.changes[0]).toBe('break*');
+  },
+);
+
 describe('lies', () => {
-  const said = (more: object): string =>
-    JSON.stringify({ v: 1, from: 'liar:1/0', kind: 'open', backend: sick.url, ...more });
   const open = { openMs: 1000, failingMs: 1, probe: false };
 
   it.each<[what: string, message: () => string | Buffer]>([

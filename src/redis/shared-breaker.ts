@@ -33,6 +33,8 @@ export class SharedBreaker {
   #failingSince: number | null = null;
   /** The last success, our own or one that was told. */
   #goodAt = Number.NEGATIVE_INFINITY;
+  /** Who has told of it. */
+  #goodBy: string | null = null;
   /** Whose word alone has opened it. */
   #doubtful: string | null = null;
   /** Closed on another's word, and no success of our own since. */
@@ -74,6 +76,7 @@ export class SharedBreaker {
     this.#failingSince = null;
     this.#closedOnWord = false;
     this.#goodAt = now;
+    this.#goodBy = null;
     if (this.#streak.hasOthersThan(this.fleet.me)) this.fleet.tell(this.target, { kind: 'well' });
     this.#streak.end();
   }
@@ -118,15 +121,16 @@ export class SharedBreaker {
     this.#lookAgain();
     if (message.kind === 'open') this.#onOpen(message);
     else if (message.kind === 'closed') this.#onClosed(message.from);
-    else if (message.kind === 'well') this.#onWell();
+    else if (message.kind === 'well') this.#onWell(message.from);
     else if (this.#state === 'closed') {
       this.#streak.add(message.from);
       this.#openWithFleet();
     }
   }
 
-  #onWell(): void {
+  #onWell(from: string): void {
     this.#goodAt = performance.now();
+    this.#goodBy = from;
     this.#streak.end();
   }
 
@@ -158,7 +162,8 @@ export class SharedBreaker {
         : `because replicas ${this.#doubtful} and ${from} have opened it`;
       this.#doubtful = null;
       this.#hold(openMs, reason);
-    } else if (this.#goodAt > performance.now() - failingMs) {
+    } else if (this.#goodBy !== from && this.#goodAt > performance.now() - failingMs) {
+      // Its own word of a success, however late it has come, was before its failures.
       this.fleet.counts.refused++;
     } else {
       this.#streak.add(from);
@@ -168,7 +173,7 @@ export class SharedBreaker {
 
   #onClosed(from: string): void {
     const { proxy, counts } = this.fleet;
-    this.#onWell();
+    this.#onWell(from);
     if (this.#state !== 'open' || this.#statusOf(this.target) === undefined) return;
     if (this.#closedOnWord && this.#failingSince !== null) {
       counts.refused++;
