@@ -155,7 +155,7 @@ describe('discover', () => {
           throw new Error('a bug');
         },
         onRecovery() {
-          throw new Error('a bug, too');
+          throw Object.assign(new Error(), { message: Symbol('a bug, too') });
         },
       },
     );
@@ -164,6 +164,7 @@ describe('discover', () => {
 
     expect(urls()).toEqual([A]);
     await until(() => warnings.length === 4);
+    expect(warnings).toContain('discover: onRecovery threw: Error: Symbol(a bug, too)');
   });
 
   it('is not harmed by callbacks whose promises are rejected', async () => {

@@ -132,6 +132,16 @@ describe('a backend', () => {
       'expect threw: TypeError: a bug',
     ],
     [
+      'is asked with a bug that has no words',
+      reply(200),
+      {
+        expect: () => {
+          throw Object.assign(new Error(), { message: Symbol('why') });
+        },
+      },
+      'expect threw: Error: Symbol(why)',
+    ],
+    [
       'is asked asynchronously',
       reply(200),
       { expect: (async () => true) as never },

@@ -166,12 +166,18 @@ function asError(thrown: unknown): Error {
   return typeof thrown.message === 'string' ? thrown : new Error(String(thrown.message));
 }
 
+/** inspect() would throw at an Error whose message is a Symbol. */
+function describe(thrown: unknown): string {
+  if (types.isNativeError(thrown)) return `${String(thrown.name)}: ${String(thrown.message)}`;
+  return inspect(thrown, { depth: 0 }).split('\n', 1)[0]!;
+}
+
 /** One of the user's that throws does no harm, nor one whose promise is rejected. */
 async function tell(hook: string, run: () => unknown): Promise<void> {
   try {
     await run();
   } catch (thrown) {
-    warn(`${hook} threw: ${inspect(thrown, { depth: 0 }).split('\n', 1)[0]}`);
+    warn(`${hook} threw: ${describe(thrown)}`);
   }
 }
 

@@ -63,7 +63,9 @@ function verdict(expect: Checks['expect'], status: number): string | null {
     if (answer === false) return `status ${status}`;
     return `expect must answer true or false; got ${inspect(answer, { depth: 0 })}`;
   } catch (thrown) {
-    return `expect threw: ${inspect(thrown, { depth: 0 }).split('\n', 1)[0]}`;
+    const isError = types.isNativeError(thrown); // inspect() would throw at one whose message is a Symbol
+    const what = isError ? `${String(thrown.name)}: ${String(thrown.message)}` : inspect(thrown);
+    return `expect threw: ${what.split('\n', 1)[0]}`;
   }
 }
 
