@@ -168,8 +168,11 @@ function asError(thrown: unknown): Error {
 
 /** inspect() would throw at an Error whose message is a Symbol. */
 function describe(thrown: unknown): string {
-  if (types.isNativeError(thrown)) return `${String(thrown.name)}: ${String(thrown.message)}`;
-  return inspect(thrown, { depth: 0 }).split('\n', 1)[0]!;
+  const isError = types.isNativeError(thrown);
+  const what = isError
+    ? `${String(thrown.name)}: ${String(thrown.message)}`
+    : inspect(thrown, { depth: 0 });
+  return what.split('\n', 1)[0]!;
 }
 
 /** One of the user's that throws does no harm, nor one whose promise is rejected. */

@@ -64,7 +64,9 @@ function verdict(expect: Checks['expect'], status: number): string | null {
     return `expect must answer true or false; got ${inspect(answer, { depth: 0 })}`;
   } catch (thrown) {
     const isError = types.isNativeError(thrown); // inspect() would throw at one whose message is a Symbol
-    const what = isError ? `${String(thrown.name)}: ${String(thrown.message)}` : inspect(thrown);
+    const what = isError
+      ? `${String(thrown.name)}: ${String(thrown.message)}`
+      : inspect(thrown, { depth: 0 });
     return `expect threw: ${what.split('\n', 1)[0]}`;
   }
 }

@@ -124,7 +124,7 @@ class Pool implements IdleConnections {
 class Connection implements Carrier {
   readonly #client: Client;
   readonly #name: string;
-  readonly #dispatchLater = (): void => this.dispatch();
+  readonly #dispatchLater = (): void => this.#dispatch();
   #socket: Socket | null = null;
   #flight: UndiciFlight | null = null;
   #uses = 0;
@@ -188,11 +188,11 @@ class Connection implements Carrier {
     // A byte that has arrived on an idle socket answers no request, and must be seen before the next.
     // The turn that undici waits still belongs to the events that were collected before now.
     if (this.#uses > 0) setImmediate(this.#dispatchLater);
-    else this.dispatch();
+    else this.#dispatch();
     return flight;
   }
 
-  dispatch(): void {
+  #dispatch(): void {
     const flight = this.#flight;
     if (flight === null || flight.over) return;
     const { method, path, headers } = flight.attempt;
