@@ -1,6 +1,4 @@
 // What becomes of a backend that setTargets() has left out: what runs there ends, then nothing is left.
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import {
   controlled,
@@ -14,6 +12,7 @@ import { fullBackends } from './support/full-backends.js';
 import { expectNothingBut, openHandles } from './support/handles.js';
 import { answer, startHttp2Backend, startHttp2Proxy } from './support/http2-backend.js';
 import { outcomes, requestLine } from './support/log-lines.js';
+import { bytesInUse } from './support/memory.js';
 import { get, open, readBody, startProxyWith } from './support/proxy.js';
 import { refusedUrl } from './support/raw.js';
 import { delivery, gate, until, within } from './support/wait.js';
@@ -235,14 +234,6 @@ describe('the connections of a backend that leaves', () => {
 });
 
 describe('two thousand changes', () => {
-  setFlagsFromString('--expose-gc');
-  const gc = runInNewContext('gc') as () => void;
-  const used = (): number => {
-    gc();
-    const { heapUsed, arrayBuffers } = process.memoryUsage();
-    return heapUsed + arrayBuffers;
-  };
-
   it('leave nothing behind', async () => {
     const [stays, comes] = await startBackends(reply(200), reply(200));
     const { url, proxy } = await startProxyWith({ target: stays.url, maxConnections: 5 });
@@ -260,13 +251,13 @@ describe('two thousand changes', () => {
     }
     await change(500);
     const handles = openHandles();
-    used(); // what is unreachable since then goes with the next collection
+    bytesInUse(); // what is unreachable since then goes with the next collection
     await delivery();
-    const before = used();
+    const before = bytesInUse();
 
     await change(2000);
 
-    await until(() => used() - before < MOST_KEPT, 'nothing kept of what has left');
+    await until(() => bytesInUse() - before < MOST_KEPT, 'nothing kept of what has left');
     await expectNothingBut(handles);
     expect(proxy.status().backends).toHaveLength(1);
   }, 60_000);

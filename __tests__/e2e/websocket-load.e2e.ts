@@ -1,10 +1,9 @@
 // Many WebSockets, much through one, and every way to close one; on plain Node, proxy in between.
 import { createHash } from 'node:crypto';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { type Backend, reply, startBackend } from '../support/backend.js';
 import { pseudoRandom } from '../support/bodies.js';
+import { collectGarbage } from '../support/memory.js';
 import { type RunningProxy, startProxyWith } from '../support/proxy.js';
 import { delivery, standstill, until } from '../support/wait.js';
 import { accept, connectTo, echoMessages, type Peer } from './support/websocket.js';
@@ -121,9 +120,6 @@ function receive(peer: Peer) {
   };
   return received;
 }
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
 
 /** What is in use, on V8's heap and in buffers beside it, which are given back a little later. */
 async function bytesInMemory(): Promise<number> {

@@ -1,0 +1,32 @@
+// What is alive. RSS would tell of garbage, too, and how much of it V8 lets lie is its own affair.
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+export const MB = 1_048_576;
+
+setFlagsFromString('--expose-gc');
+export const collectGarbage = runInNewContext('gc') as () => void;
+
+/** What is in use, in bytes: on V8's heap and in buffers beside it. */
+export function bytesInUse(): number {
+  collectGarbage();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
+
+/** The most that was in use while that took place, beyond what was in use before: in bytes. */
+export async function mostInUse(what: () => Promise<unknown>): Promise<number> {
+  const before = bytesInUse();
+  let most = before;
+  const look = (): void => {
+    most = Math.max(most, bytesInUse());
+  };
+  const timer = setInterval(look, 20);
+  try {
+    await what();
+  } finally {
+    clearInterval(timer);
+  }
+  look();
+  return most - before;
+}
