@@ -1,10 +1,11 @@
 // ProxyError: made by the proxy for errors: 'next', by a user for a hook; and Retry-After.
 import { describe, expect, it } from '@jest/globals';
 import type { NextFunction, Request, Response } from 'express';
-import { ProxyError, type TinyProxyOptions } from '../src/index.js';
+import { ProxyError, type TinyProxy, type TinyProxyOptions } from '../src/index.js';
 import { reply, startBackend } from './support/backend.js';
 import { get, quietProxy, startProxy, startProxyWith } from './support/proxy.js';
 import { refusedPort, sendRaw, valuesOf } from './support/raw.js';
+import { until } from './support/wait.js';
 
 /** An app that keeps the errors that it gets. */
 async function catching(options: TinyProxyOptions) {
@@ -73,6 +74,26 @@ describe("errors: 'next'", () => {
     const response = await get(url);
 
     expect([response.status, response.headers['retry-after']]).toEqual([503, '1']);
+  });
+
+  it('lets a second proxy answer: each is told the end, once', async () => {
+    const [first, second] = [await refusedPort(), (await startBackend(reply(200))).port].map(
+      (port) => quietProxy({ target: `http://127.0.0.1:${port}`, retry: false, errors: 'next' }),
+    ) as [TinyProxy, TinyProxy];
+    const done: (number | null)[] = [];
+    for (const { events } of [first, second])
+      events.on('done', ({ hops, status }) => done.push(hops.length, status));
+    const { url } = await startProxy((app) => {
+      app.use(first);
+      app.use((_error: Error, _req: Request, _res: Response, next: NextFunction) => next());
+      app.use(second);
+    });
+
+    expect((await get(url)).status).toBe(200);
+
+    await until(() => first.status().inFlight + second.status().inFlight === 0);
+    expect(done).toHaveLength(4);
+    expect([first, second].map((proxy) => proxy.status().requests)).toEqual([1, 1]);
   });
 
   it('is not asked when the response has begun: that is cut', async () => {

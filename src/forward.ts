@@ -21,6 +21,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
   /** There is one where there was an attempt. */
   #outgoing: OutgoingRequest | null = null;
   slot = -1;
+  readonly earlier;
   attempts = 0;
   #attempt: AttemptRecord | null = null;
   #flight: Flight | null = null;
@@ -38,14 +39,13 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     readonly exchange: Exchange,
   ) {
     this.deadlines = new Deadlines(context.options, this);
-    context.inFlight.enter(this);
-    res.on('close', () => this.#onClose());
+    this.earlier = context.inFlight.enter(this, res);
   }
 
   /** The first attempt. A request that cannot be made, or has no backend, is answered at once. */
   begin(error: ProxyError | null, path: string): void {
     const { context, req, res, exchange } = this;
-    if (res.closed || res.destroyed) return this.#onClose(); // it has left in a middleware before us
+    if (res.closed || res.destroyed) return this.onClose(); // it has left in a middleware before us
     try {
       if (error !== null) throw error;
       this.#outgoing = new OutgoingRequest(context, req, exchange.id, path, this);
@@ -229,7 +229,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
   }
 
   /** The response is over, or its client has left. */
-  #onClose(): void {
+  onClose(): void {
     const { context, res, exchange } = this;
     if (!context.inFlight.leave(this)) return; // once
     const attempt = this.#attempt;

@@ -1,8 +1,28 @@
+import type { Response } from 'express';
+
 /** A request that is not over. */
 interface Running {
   /** Its place in the list, -1 when it has none. */
   slot: number;
+  /** Of a proxy before, which has left its error to the app: `errors: 'next'`. */
+  readonly earlier: Running | undefined;
+  /** The response is over, or its client has left. */
+  onClose(): void;
   cut(): void;
+}
+
+/**
+ * On a response: the request that it answers. Instead of a listener for each: V8 makes Node's lists
+ * of listeners old from the start, and with them what one compiled function makes and may put into
+ * such a list. Each kept its dead request until a full collection: with 500 connections, a third more
+ * CPU a request, and 90 MB.
+ */
+const RUNNING = Symbol('express-tiny-proxy running');
+
+type Answering = Response & { [RUNNING]?: Running };
+
+function closeAll(this: Answering): void {
+  for (let one = this[RUNNING]; one !== undefined; one = one.earlier) one.onClose();
 }
 
 /** The requests of one proxy that are not over, and its end, which waits for them. */
@@ -20,9 +40,14 @@ export class InFlight {
     return this.#requests.length;
   }
 
-  enter(request: Running): void {
+  /** Answers which request of another proxy the response has had before, for its `earlier`. */
+  enter(request: Running, res: Answering): Running | undefined {
     this.total++;
     request.slot = this.#requests.push(request) - 1;
+    const earlier = res[RUNNING];
+    res[RUNNING] = request;
+    if (earlier === undefined) res.on('close', closeAll);
+    return earlier;
   }
 
   /** Answers whether it was still here. */

@@ -43,14 +43,11 @@ export function setHead(head: Head, status: number, headers: HeaderMap): void {
  */
 export function writeHead(res: Response, head: Head, trace: Trace | null, keepCase: boolean): void {
   const { headers } = head;
-  const cookies = res.getHeader('set-cookie');
-  if (cookies !== undefined && headers['set-cookie'] !== undefined) {
-    headers['set-cookie'] = joinField(cookies, headers['set-cookie']);
-  }
-  const vary = res.getHeader('vary');
-  if (vary !== undefined && headers.vary !== undefined) {
-    headers.vary = joinField(vary, headers.vary).join(', ');
-  }
+  const { 'set-cookie': cookies, vary } = headers;
+  if (cookies !== undefined && res.hasHeader('set-cookie'))
+    headers['set-cookie'] = joinField(res.getHeader('set-cookie')!, cookies);
+  if (vary !== undefined && res.hasHeader('vary'))
+    headers.vary = joinField(res.getHeader('vary')!, vary).join(', ');
   if (trace !== null) delete headers[trace.name]; // ours is on the response already
   // RFC 9110 8.6: never with these.
   if (head.status === 204 || head.status === 101) delete headers['content-length'];
@@ -58,7 +55,8 @@ export function writeHead(res: Response, head: Head, trace: Trace | null, keepCa
     Object.assign(headers, WEBSOCKET);
     for (const name of ['transfer-encoding', 'keep-alive']) res.removeHeader(name);
   }
-  res.removeHeader('trailer'); // of a body that the app has not made; Node throws where it cannot be
+  // Of a body that the app has not made; Node throws where it cannot be.
+  if (res.hasHeader('trailer')) res.removeHeader('trailer');
   // The app's own would frame a body that it has not made. Node takes a removal for a wish, also
   // of a field that was not there: after it, it would never chunk.
   const other = headers['content-length'] === undefined ? 'content-length' : 'transfer-encoding';

@@ -51,9 +51,10 @@ export class UndiciFlight implements Flight {
   }
 
   /** undici: a head. Answers whether the body may follow: always, as it is the socket that waits. */
-  onHeaders(status: number, fields: readonly Buffer[], _resume: unknown, text: string): boolean {
+  onHeaders(status: number, fields: Buffer[], _resume: unknown, text: string): boolean {
     if (this.over) return true;
     const rawHeaders = texts(fields);
+    fields.length = 0; // made while the connection was idle, it is old: it would hold all that is in it
     if (status < 200) return this.#inform(status, rawHeaders);
     const { statusLine } = this.carrier;
     const { httpVersion } = statusLine;
