@@ -90,7 +90,7 @@ const PARTS = [
 const MOST_LINES = 300;
 const MOST_LINES_OF_A_FUNCTION = 60;
 /** The aim is 2,000. This is where it stands; it may only go down, or grow by a feature. */
-const MOST_LINES_OF_CODE = 5690;
+const MOST_LINES_OF_CODE = 5695;
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const SRC = join(ROOT, 'src');

@@ -7,6 +7,7 @@ import type { Context } from './context.js';
 import { Deadlines, type Expired } from './deadlines.js';
 import { atOnce, BUGS, hookError, noBackend, ownError, ProxyError, sendable } from './errors.js';
 import type { Exchange } from './exchange.js';
+import type { Running } from './in-flight.js';
 import { OutgoingRequest } from './outgoing-request.js';
 import type { BodyListener } from './replay-body.js';
 import { cutShort, respond, write1xx, write100 } from './respond.js';
@@ -21,7 +22,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
   /** There is one where there was an attempt. */
   #outgoing: OutgoingRequest | null = null;
   slot = -1;
-  readonly earlier;
+  readonly earlier: Running | undefined;
   attempts = 0;
   #attempt: AttemptRecord | null = null;
   #flight: Flight | null = null;

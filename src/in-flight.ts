@@ -1,7 +1,7 @@
 import type { Response } from 'express';
 
 /** A request that is not over. */
-interface Running {
+export interface Running {
   /** Its place in the list, -1 when it has none. */
   slot: number;
   /** Of a proxy before, which has left its error to the app: `errors: 'next'`. */
