@@ -334,5 +334,9 @@ it('needs a backend to come back but once, however many replicas there are', asy
   await callAll(replicas, () => all(replicas, 'closed'));
 
   expect(atReset[0]! - before).toBe(1);
-  expect(await client.keys(`${PREFIX}*`)).toEqual([]); // the lease was given back
+  // The lease was given back, long before it would run out. Another replica may just be told that.
+  const soon = performance.now() + 500;
+  let leases = await client.keys(`${PREFIX}*`);
+  while (leases.length > 0 && performance.now() < soon) leases = await client.keys(`${PREFIX}*`);
+  expect(leases).toEqual([]);
 });
