@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm';
 export const MB = 1_048_576;
 
 setFlagsFromString('--expose-gc');
-export const collectGarbage = runInNewContext('gc') as () => void;
+const collectGarbage = runInNewContext('gc') as () => void;
 
 /** What is in use, in bytes: on V8's heap and in buffers beside it. */
 export function bytesInUse(): number {
