@@ -7,11 +7,11 @@ export const MB = 1_048_576;
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-/** What is in use, in bytes: on V8's heap and in buffers beside it. */
+/** What is in use, in bytes: on V8's heap and beside it, in buffers and in what nghttp2 keeps. */
 export function bytesInUse(): number {
   collectGarbage();
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers;
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
 }
 
 /** The most that was in use while that took place, beyond what was in use before: in bytes. */
