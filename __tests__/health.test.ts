@@ -81,10 +81,11 @@ describe('a backend', () => {
     sick.health = reply(204);
     await until(() => healthy().length === 2);
 
-    const backend = proxy.status().backends[0]!.url.slice('http://'.length);
+    const target = proxy.status().backends[0]!.url;
+    const backend = target.slice('http://'.length);
     expect(told).toEqual([
-      { backend, reason: '3 checks in a row have failed: status 503' },
-      { backend, reason: '2 checks in a row have succeeded' },
+      { backend, target, reason: '3 checks in a row have failed: status 503' },
+      { backend, target, reason: '2 checks in a row have succeeded' },
     ]);
     expect(log.filter((line) => line.includes('healthy'))).toEqual([
       `express-tiny-proxy unhealthy ${backend} left out as long as another may be tried: 3 checks in a row have failed: status 503`,

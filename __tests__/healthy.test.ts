@@ -77,8 +77,8 @@ describe('an unhealthy backend', () => {
 
     const backend = '10.0.0.1:8081';
     expect(told).toEqual([
-      ['unhealthy', { backend, reason: 'status 503' }],
-      ['healthy', { backend, reason: '' }],
+      ['unhealthy', { backend, target, reason: 'status 503' }],
+      ['healthy', { backend, target, reason: '' }],
     ]);
     expect(log).toEqual([
       'express-tiny-proxy unhealthy 10.0.0.1:8081 left out as long as another may be tried: status 503',

@@ -166,7 +166,7 @@ proxy.events.on('targets', (event) => {
 });
 proxy.events.on('unhealthy', (event) => {
   holds<Equal<typeof event, HealthEvent>>();
-  `${event.backend} ${event.reason}`;
+  `${event.backend} ${event.target} ${event.reason}`;
 });
 proxy.events.on('hop', ({ req, url, outcome, status, ms, failed }) => {
   holds<Equal<typeof req, Request>>();

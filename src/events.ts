@@ -127,6 +127,8 @@ export interface TargetsEvent {
 export interface HealthEvent {
   /** `host:port`, or `unix:path`. */
   backend: string;
+  /** As `status()` names it, and `drain()` takes it. */
+  target: string;
   /** As `setHealthy()` was told; `''` where it was not. */
   reason: string;
 }

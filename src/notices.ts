@@ -46,9 +46,9 @@ export function createNotices(events: ProxyEvents, log: AccessLog | null): Notic
       log?.note({ event: 'targets', message: `${left}: ${what}` });
     },
 
-    onHealth({ name: backend, healthy }, reason) {
+    onHealth({ name: backend, label: target, healthy }, reason) {
       const event = healthy ? 'healthy' : 'unhealthy';
-      tell(events, event, { backend, reason });
+      tell(events, event, { backend, target, reason });
       const message = healthy ? 'may be tried again' : 'left out as long as another may be tried';
       log?.note({ event, backend, message: reason === '' ? message : `${message}: ${reason}` });
     },
