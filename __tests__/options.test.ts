@@ -184,6 +184,22 @@ describe('an unknown name', () => {
     expect(error.message).toContain(`unknown option "${name}"`);
     expect(error.message).toContain(known);
   });
+
+  it.each([
+    ['atemptTimeout', '"attemptTimeout"'], // a letter is missing
+    ['conectTimeout', '"connectTimeout"'],
+    ['iddleTimeout', '"idleTimeout"'], // one too many
+    ['idelTimeout', '"idleTimeout"'], // two in the wrong order
+    ['tagret', '"target"'],
+    ['brekaer', '"breaker"'],
+    ['blance', '"balance"'],
+    ['xwfd', '"xfwd"'],
+    ['changeHost', '"changeOrigin"'], // it begins alike,
+  ])('%s gets no other suggestion than %s', (name, known) => {
+    const { message } = errorOf(mount({ [name]: 1 }));
+
+    expect(message).toBe(`unknown option "${name}" (1); try ${known}`);
+  });
 });
 
 describe('an option of http-proxy-middleware that cannot work here', () => {

@@ -104,15 +104,20 @@ function checked<T extends object>(path: string, value: T, rules: Rules): T {
 }
 
 function unknown(option: string, value: unknown, path: string, rules: Rules): TypeError {
-  const known = Object.keys(rules);
-  if (path === '') known.unshift('target');
+  const known = path === '' ? ['target', ...Object.keys(rules)] : Object.keys(rules);
   if (rules === TARGET) known.unshift('url');
-  const start = option.slice(path.length).toLowerCase().slice(0, 4);
-  const near = known.filter((name) => name.toLowerCase().startsWith(start));
+  const written = option.slice(path.length).toLowerCase();
+  const near = known.filter((name) => isNear(written, name.toLowerCase()));
   const names = (near.length > 0 ? near : known).map((name) => `"${path}${name}"`).join(', ');
-  return new TypeError(
-    `unknown option "${option}" (${inspect(value, { depth: 0 })}); try ${names}`,
-  );
+  const shown = inspect(value, { depth: 0 });
+  return new TypeError(`unknown option "${option}" (${shown}); try ${names}`);
+}
+
+/** Both begin alike, or they have the same letters but for two at most: misspelt. */
+function isNear(written: string, name: string): boolean {
+  const missing = [...written].reduce((rest, letter) => rest.replace(letter, ''), name).length;
+  const added = written.length - (name.length - missing);
+  return name.startsWith(written.slice(0, 4)) || added + missing <= 2;
 }
 
 /** @throws {TypeError} that names the option, its value and a right one. */
