@@ -2,19 +2,23 @@
  * Free ports of four digits, as those in the documents are: a `Content-Length` that counts one stays
  * what the document says.
  */
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { closeAfterTest } from '../cleanup.js';
 
 // Below the ports that Linux gives to outgoing connections, and to listeners without a port.
 const FIRST_PORT = 4100;
 const PORTS = 3800;
+const MARKS = 20_000;
 
 const given = new Set<number>();
 
+/** Its TCP port is free, and no other test's until this one's end, in whatever process. */
 async function freePort(): Promise<number> {
   for (;;) {
     const port = FIRST_PORT + Math.floor(Math.random() * PORTS);
-    if (given.has(port)) continue;
+    if (given.has(port) || !(await hold(port))) continue;
     given.add(port);
     const server = createServer();
     try {
@@ -26,6 +30,22 @@ async function freePort(): Promise<number> {
     await once(server, 'close');
     if (await isForFetch(port)) return port;
   }
+}
+
+/**
+ * A document may name a port where nothing listens: as long as a session runs, its ports have to be
+ * kept from all other runs of these tests. The mark of it is a UDP port that no program asks for.
+ */
+async function hold(port: number): Promise<boolean> {
+  const mark = createSocket('udp4');
+  try {
+    mark.bind({ port: port + MARKS, address: '127.0.0.1', exclusive: true });
+    await once(mark, 'listening');
+  } catch {
+    return false;
+  }
+  closeAfterTest(() => mark.close());
+  return true;
 }
 
 /** It refuses those of other protocols: https://fetch.spec.whatwg.org/#port-blocking */
