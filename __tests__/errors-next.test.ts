@@ -96,6 +96,24 @@ describe("errors: 'next'", () => {
     expect([first, second].map((proxy) => proxy.status().requests)).toEqual([1, 1]);
   });
 
+  it('lets one answer that is asked by an app that has removed all listeners', async () => {
+    const [first, second] = [await refusedPort(), (await startBackend(reply(200))).port].map(
+      (port) => quietProxy({ target: `http://127.0.0.1:${port}`, retry: false, errors: 'next' }),
+    ) as [TinyProxy, TinyProxy];
+    const { url } = await startProxy((app) => {
+      app.use(first);
+      app.use((_error: Error, _req: Request, res: Response, next: NextFunction) => {
+        res.removeAllListeners('close');
+        next();
+      });
+      app.use(second);
+    });
+
+    expect((await get(url)).status).toBe(200);
+
+    await until(() => first.status().inFlight + second.status().inFlight === 0);
+  });
+
   it('is not asked when the response has begun: that is cut', async () => {
     const backend = await startBackend((_request, response) => {
       response.writeHead(200, { 'Content-Length': 9 });

@@ -45,8 +45,8 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
 
   /** The first attempt. A request that cannot be made, or has no backend, is answered at once. */
   begin(error: ProxyError | null, path: string): void {
-    const { context, req, res, exchange } = this;
-    if (res.closed || res.destroyed) return this.onClose(); // it has left in a middleware before us
+    const { context, req, exchange } = this;
+    if (this.isOver()) return this.onClose(); // it has left in a middleware before us
     try {
       if (error !== null) throw error;
       this.#outgoing = new OutgoingRequest(context, req, exchange.id, path, this);
@@ -227,6 +227,10 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     }
     const failure = { unsent, stale: false };
     this.#failAttempt(attempt, 'ETIMEDOUT', new Error(`${expired} timeout`), failure);
+  }
+
+  isOver(): boolean {
+    return this.res.closed || this.res.destroyed;
   }
 
   /** The response is over, or its client has left. */
