@@ -160,6 +160,7 @@ export async function play(
     if ('write' in step) {
       const bytes = typeof step.write === 'string' ? Buffer.from(step.write, 'latin1') : step.write;
       await new Promise<void>((resolve) => socket.write(bytes, () => resolve()));
+      await delivery(); // what is written next comes in a chunk of its own
     } else if ('waitFor' in step) {
       const { waitFor } = step;
       if (typeof waitFor !== 'function') await waitFor;

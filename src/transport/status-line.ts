@@ -5,8 +5,10 @@ import type { Socket } from 'node:net';
 const MOST_BYTES = maxHeaderSize;
 const LINE_FEED = 10;
 const DIGIT_ONE = 49;
-const CONTINUE =
-  /HTTP\/1\.[01] 100(?: [\t\x20-\x7e\x80-\xff]*)?\r\n(?:[\t\x20-\x7e\x80-\xff]+\r\n)*\r\n/y;
+/** RFC 9110 15.2: what comes before the final head. A 101 does not: it would be final. */
+const INFORMATIONAL =
+  /HTTP\/1\.[01] (1(?!01)\d\d)(?: [^\r\n]*)?\r\n(?:[\t\x20-\x7e\x80-\xff]+\r\n)*\r\n/gy;
+const BEGINNINGS = ['HTTP/1.1 1', 'HTTP/1.0 1'];
 
 /**
  * What undici does not tell of a response: its version, and the bytes of its reason phrase. It makes
@@ -14,14 +16,13 @@ const CONTINUE =
  * HTTP: a 100 that was not asked for.
  */
 export class StatusLine {
+  /** Of the final head. */
   #bytes: Buffer | null = null;
   #whole = false;
   #done = false;
   #parts = 0;
+  /** The beginning of an informational head: parsed when it is whole. */
   #held: Buffer | null = null;
-  /** What is being parsed, and how much of it is known to be 1xx heads. */
-  #chunk: Buffer | null = null;
-  #offset = 0;
   /** `'1.1'`, say. */
   httpVersion = '1.1';
   tooLong = false;
@@ -31,12 +32,8 @@ export class StatusLine {
     const read = socket.read.bind(socket);
     socket.read = (size) => {
       const chunk: Buffer | null = read(size);
-      if (this.#done || chunk === null) return chunk;
-      const passed = this.#whole || this.#bytes !== null ? chunk : this.#without100(chunk);
-      this.#chunk = passed;
-      this.#offset = 0;
-      if (!this.#whole && passed !== null) this.#add(passed);
-      return passed;
+      if (this.#done || this.#whole || chunk === null) return chunk;
+      return this.#bytes === null ? this.#begin(chunk) : this.#add(chunk);
     };
   }
 
@@ -44,24 +41,24 @@ export class StatusLine {
   done(): void {
     this.#done = true;
     this.#bytes = null;
-    this.#chunk = null;
   }
 
-  /** RFC 9110 15.2.1: "the client can simply discard it". */
-  #without100(chunk: Buffer): Buffer | null {
+  /** Answers what is to be parsed. RFC 9110 15.2.1 of a 100: "the client can simply discard it". */
+  #begin(chunk: Buffer): Buffer | null {
     const bytes = this.#held === null ? chunk : Buffer.concat([this.#held, chunk]);
     this.#held = null;
-    if (bytes.length > 9 && bytes[9] !== DIGIT_ONE) return bytes;
+    if (bytes.length > 9 && bytes[9] !== DIGIT_ONE) return this.#add(bytes);
     const text = bytes.toString('latin1');
-    let end = 0;
-    CONTINUE.lastIndex = 0;
-    while (CONTINUE.test(text)) end = CONTINUE.lastIndex;
-    const rest = bytes.subarray(end);
-    const start = text.slice(end, end + 12);
-    const goesOn = 'HTTP/1.1 100'.startsWith(start) || 'HTTP/1.0 100'.startsWith(start);
-    if (!goesOn || rest.length > MOST_BYTES || rest.includes('\r\n\r\n')) return rest;
-    this.#held = rest.length > 0 ? rest : null;
-    return null;
+    const passed: Buffer[] = [];
+    let at = 0;
+    for (const [head, status] of text.matchAll(INFORMATIONAL)) {
+      if (status !== '100') passed.push(bytes.subarray(at, at + head.length));
+      at += head.length;
+    }
+    const rest = bytes.subarray(at);
+    if (isBeginning(text.slice(at))) this.#held = rest;
+    else if (rest.length > 0) passed.push(this.#add(rest));
+    return passed.length > 0 ? Buffer.concat(passed) : null;
   }
 
   /** A response is waited for. */
@@ -73,25 +70,14 @@ export class StatusLine {
     this.#whole = false;
   }
 
-  /** A 1xx has been parsed: the final head follows, in the same chunk or in one to come. */
-  next(): void {
-    const end = this.#chunk?.indexOf('\r\n\r\n', this.#offset) ?? -1;
-    this.#bytes = null;
-    if (end < 0) return; // it has come in parts
-    this.#offset = end + 4;
-    const rest = this.#chunk!.subarray(this.#offset);
-    this.#parts = 0;
-    this.#whole = false;
-    if (rest.length > 0) this.#add(rest);
-  }
-
-  #add(chunk: Buffer): void {
+  #add(chunk: Buffer): Buffer {
     this.#bytes = this.#bytes === null ? chunk : Buffer.concat([this.#bytes, chunk]);
     this.#parts++;
     const end = this.#bytes.indexOf(LINE_FEED);
     this.#whole = end >= 0 || this.#bytes.length > MOST_BYTES;
     if (this.#whole) this.httpVersion = this.#bytes.toString('latin1', 5, 8);
     this.tooLong = (end < 0 ? this.#bytes.length : end) > MOST_BYTES;
+    return chunk;
   }
 
   /** `text` is what undici has made of it. */
@@ -100,4 +86,10 @@ export class StatusLine {
     const end = this.#bytes.indexOf(LINE_FEED);
     return this.#bytes.toString('latin1', 'HTTP/1.1 200 '.length, end).replace(/\r$/, '');
   }
+}
+
+/** Whether it may become an informational head. What has an end already is none. */
+function isBeginning(text: string): boolean {
+  if (text === '' || text.length > MOST_BYTES || /\r?\n\r?\n|^.{9}101/.test(text)) return false;
+  return BEGINNINGS.some((beginning) => beginning.startsWith(text.slice(0, 10)));
 }

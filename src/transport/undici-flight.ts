@@ -88,7 +88,6 @@ export class UndiciFlight implements Flight {
     } catch {
       // A hint may be left out.
     }
-    this.carrier.statusLine.next();
     return true;
   }
 

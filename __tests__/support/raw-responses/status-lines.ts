@@ -94,7 +94,46 @@ const with1xx = (status: number, count = 1) => ({
   informational: Array(count).fill(status),
 });
 
+const inParts = (...texts: string[]) => texts.map((write) => ({ write }));
+const CONTINUE = response('100 Continue');
+/** An informational head whose end comes in two parts, the second with what is behind it. */
+const ENDS_LATE = [hint, response('102 Processing'), CONTINUE, hint + CONTINUE + hint].flatMap(
+  (heads, i) => {
+    const outcome = [withHints(), with1xx(102), passedOk(), withHints(2)][i]!;
+    const name = JSON.stringify(heads);
+    const before = (behind: string) => inParts(heads.slice(0, -1), `\n${behind}`);
+    return [
+      passes(`a head that ends late, then 200: ${name}`, before(ok()), outcome),
+      passes(`a head that ends late, then 100: ${name}`, before(CONTINUE + ok()), outcome),
+      passes(
+        `a head that ends late, then a reason of odd bytes: ${name}`,
+        before(response('200 \xe9', [L2], 'ok')),
+        { ...outcome, status: '200 \xe9' },
+      ),
+      passes(
+        `a head that ends late, then a reason in parts: ${name}`,
+        [...before('HTTP/1.1 200 O'), ...inParts(`K\r\n${L2}\r\n\r\nok`)],
+        outcome,
+      ),
+      invalid(`a head that ends late, then HTTP/2.0: ${name}`, before(whole('HTTP/2.0 200 OK'))),
+      invalid(
+        `a head that ends late, then chunks of HTTP/1.0: ${name}`,
+        before('HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n'),
+      ),
+    ];
+  },
+);
+
 const informational: RawResponseRow[] = [
+  ...ENDS_LATE,
+  passes('100 behind a 103', hint + CONTINUE + ok(), withHints()),
+  passes('100 between two 103', hint + CONTINUE + hint + ok(), withHints(2)),
+  passes('100 behind a 103, in a part of its own', inParts(hint, CONTINUE, ok()), withHints()),
+  passes(
+    '100, 103, 100 and 102, byte by byte',
+    inParts(...(CONTINUE + hint + CONTINUE + response('102 Processing') + ok())),
+    { ...passedOk(), informational: [103, 102] },
+  ),
   passes('100 Continue, which stays behind', response('100 Continue') + ok()),
   ...['103 Early Hints', '104 Upload Resumption Supported', '199 Odd'].map((status) =>
     passes(`${status}, which stays behind`, response(status) + ok()),
