@@ -266,7 +266,15 @@ describe('a breaker', () => {
 });
 
 describe('a listener that throws', () => {
-  it.each(EVENTS)('at %s harms no request, and no breaker', async (event) => {
+  const fail = (): never => {
+    throw new Error('a listener');
+  };
+  it.each(
+    EVENTS.flatMap((event) => [
+      [event, 'at once', fail] as const,
+      [event, 'later', async () => fail()] as const,
+    ]),
+  )('at %s, %s, harms no request, and no breaker', async (event, _when, throwIt) => {
     const backend = await startBackend(failTimes(2, reply(200, 'well')));
     const { url, proxy } = await startProxyWith({
       target: backend.url,
@@ -276,7 +284,7 @@ describe('a listener that throws', () => {
     let thrown = 0;
     proxy.events.on(event, () => {
       thrown += 1;
-      throw new Error('a listener');
+      return throwIt();
     });
 
     const failed = await get(url);

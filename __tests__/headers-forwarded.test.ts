@@ -19,6 +19,9 @@ const CLAIMS = {
   'X-Forwarded-Host': 'claimed.example',
   'X-Forwarded-Port': '444',
   'X-Forwarded-Prefix': '/claimed',
+  'X-Forwarded-Ssl': 'on',
+  'X-Forwarded-Scheme': 'https',
+  'X-Forwarded-User': 'root',
 };
 
 const TRUTH = {
@@ -37,6 +40,9 @@ const KEPT = {
   'x-forwarded-proto': 'https',
   'x-forwarded-host': 'claimed.example',
   'x-forwarded-port': '444',
+  'x-forwarded-ssl': 'on',
+  'x-forwarded-scheme': 'https',
+  'x-forwarded-user': 'root',
 };
 
 /** The headers that say who the client is, as the backend gets them from a proxy at `/api`. */
@@ -78,6 +84,24 @@ describe('X-Forwarded-*', () => {
       expect(prefix).toMatch(/\/api$/);
     },
   );
+
+  it('that the app itself has set are not taken for the client’s', async () => {
+    const backend = await startBackend(reply(200));
+    const proxy = quietProxy({ target: backend.url });
+    const { url } = await startProxy((app) => {
+      app.use((req, _res, next) => {
+        req.headers['x-forwarded-user'] = 'ann';
+        req.headers['x-real-ip'] = '10.0.0.9';
+        next();
+      }, proxy);
+    });
+
+    await get(url, { headers: { 'X-Forwarded-User': 'root', 'X-Forwarded-Groups': 'admins' } });
+
+    const { headers } = backend.received[0]!;
+    expect(headers).toMatchObject({ 'x-forwarded-user': 'ann', 'x-real-ip': '10.0.0.9' });
+    expect(headers).not.toHaveProperty('x-forwarded-groups');
+  });
 
   it('tell of a client that has come by https', async () => {
     const backend = await startBackend(reply(200));

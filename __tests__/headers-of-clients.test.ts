@@ -22,9 +22,9 @@ describe('who the client is', () => {
         return trusted;
       },
     };
-    const { headers } = request(lines);
+    const { headers, rawHeaders } = request(lines);
     const out: HeaderMap = { ...headers } as HeaderMap;
-    setForwarded(out, { headers, socket, app, baseUrl } as unknown as Request);
+    setForwarded(out, { headers, rawHeaders, socket, app, baseUrl } as unknown as Request);
     expect(asked).toEqual([['trust proxy fn', peer ?? '', 0]]);
     return out;
   }

@@ -114,6 +114,42 @@ describe('a hook that throws', () => {
   });
 });
 
+describe('a ProxyError that is frozen', () => {
+  const DENIED = new ProxyError('DENIED', { status: 403, cause: 'night' });
+  DENIED.headers.allow = 'GET';
+  Object.freeze(DENIED);
+  const deny = (): never => {
+    throw DENIED;
+  };
+
+  it.each<[string, Options]>([
+    ['director', { director: deny }],
+    ['modifyResponse', { modifyResponse: deny, retry: false }],
+  ])('decides what the client gets: thrown by %s', async (_hook, options) => {
+    const backend = await startBackend(reply(200));
+    const { url } = await startProxyWith({ target: backend.url, ...options });
+
+    const { status, headers, text } = await get(url);
+
+    expect([status, headers.allow, JSON.parse(text).code]).toEqual([403, 'GET', 'DENIED']);
+  });
+
+  it('is told to the app by one that can be written to', async () => {
+    let caught: ProxyError | null = null;
+    const proxy = quietProxy({ target: await refusedUrl(), director: deny, errors: 'next' });
+    const { url } = await startProxy((app) => {
+      app.use(proxy, (error: ProxyError, _req: Request, res: Response, _next: NextFunction) => {
+        caught = error;
+        res.sendStatus(error.status);
+      });
+    });
+
+    expect((await get(url)).status).toBe(403);
+    const { code, cause, stack } = DENIED;
+    expect(caught).toMatchObject({ code, cause, stack, hops: [{ outcome: 'DENIED' }] });
+  });
+});
+
 describe('a hook that leaves what cannot be sent', () => {
   it.each<[string, Options]>([
     [

@@ -69,21 +69,24 @@ describe('a body that modifyResponse has taken away', () => {
   });
 });
 
-describe('a log stream that throws', () => {
-  it('harms neither the request nor the breaker that it is told of', async () => {
+describe('a log stream', () => {
+  const full = new Error('disk full');
+  it.each<[string, () => unknown]>([
+    [
+      'throws',
+      () => {
+        throw full;
+      },
+    ],
+    ['answers a promise that is rejected', () => Promise.reject(full)],
+  ])('that %s harms neither the request nor the breaker that it is told of', async (_, write) => {
     const backend = await startBackend(reply(500));
     const told: string[] = [];
     const { url, proxy } = await startProxyWith({
       target: backend.url,
       retry: false,
       breaker: { failures: 1, cooldown: 0 },
-      log: {
-        stream: {
-          write() {
-            throw new Error('disk full');
-          },
-        },
-      },
+      log: { stream: { write } },
     });
     for (const event of ['break', 'half-open', 'reset'] as const) {
       proxy.events.on(event, () => told.push(event));

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import morgan from 'morgan';
-import { atOnce, describe, hookError, warn } from './errors.js';
+import { applySafely, atOnce, describe, hookError, warn } from './errors.js';
 import { exchangeOf, type Hop, sentStatus } from './exchange.js';
 import type { LogFormat, LogOptions } from './options.js';
 import { standardOutput } from './standard-output.js';
@@ -56,14 +56,9 @@ export function accessLog(
 export function createLog(options: LogOptions & { format: LogFormat }): AccessLog {
   registerTokens();
   const { format, stream = standardOutput, skip } = options;
-  /** A stream that throws harms no request. */
-  function write(text: string): void {
-    try {
-      stream.write(text);
-    } catch (thrown) {
-      warn('TINY_PROXY_LOG', `log.stream threw: ${describe(thrown)}`);
-    }
-  }
+  const failed = (thrown: unknown): void =>
+    warn('TINY_PROXY_LOG', `log.stream threw: ${describe(thrown)}`);
+  const write = (text: string): void => applySafely(stream.write, stream, text, failed);
   const line = formatter(format);
   /** A `skip` or a token of the user's that throws is named in the log, and costs no more than that. */
   function tried<T>(hook: string, run: () => T, otherwise: T): T {

@@ -89,6 +89,21 @@ export function atOnce<T>(answer: T): T {
   throw new TypeError('it must not be async: its answer is needed at once');
 }
 
+/** For what nobody waits: it harms nothing by what it throws, nor by a promise that is rejected. */
+export function applySafely(
+  run: (told: never) => unknown,
+  self: unknown,
+  told: unknown,
+  failed: (thrown: unknown) => void,
+): void {
+  try {
+    const answer: unknown = Reflect.apply(run, self, [told]);
+    if (types.isPromise(answer)) answer.catch(failed);
+  } catch (thrown) {
+    failed(thrown);
+  }
+}
+
 /** A hook of the user that threw a ProxyError has spoken; anything else is a bug in the hook. */
 export function hookError(hook: string, thrown: unknown): ProxyError {
   if (thrown instanceof ProxyError) return thrown;
@@ -105,10 +120,15 @@ export function sendable(error: ProxyError): ProxyError {
       validateHeaderName(name);
       validateHeaderValue(name, value);
     }
-    return error;
+    return Object.isFrozen(error) ? copyOf(error) : error;
   } catch (thrown) {
     return hookError('setting the headers of a ProxyError', thrown);
   }
+}
+
+/** One that a request's id and hops can be written to: a constant of the user's may be frozen. */
+function copyOf({ code, status, message, cause, headers, stack }: ProxyError): ProxyError {
+  return Object.assign(new ProxyError(code, { status, message, cause }), { headers, stack });
 }
 
 /** A request that must not be forwarded. */

@@ -160,6 +160,10 @@ export function forwardableHeaders(req: IncomingMessage): HeaderMap {
   return out;
 }
 
+/** `X-Forwarded-Ssl` and `-User`, too: there is no list of all that some backend believes. */
+const isClaim = (name: string): boolean =>
+  name.startsWith('x-forwarded-') || name === 'forwarded' || name === 'x-real-ip';
+
 /**
  * Who the client is, for the backend. What an untrusted peer claims is replaced, by the app's own
  * `trust proxy` setting; a trusted proxy's claims are appended to (For, Prefix) or kept.
@@ -168,11 +172,7 @@ export function setForwarded(out: HeaderMap, req: Request): void {
   const peer = req.socket.remoteAddress ?? '';
   const trust = req.app.get('trust proxy fn') as (address: string, hop: number) => boolean;
   const trusted = trust(peer, 0);
-  if (!trusted) {
-    delete out.forwarded;
-    delete out['x-real-ip'];
-    delete out['x-forwarded-port'];
-  }
+  if (!trusted) for (const name in out) if (isClaim(name) && isAsSent(req, name)) delete out[name];
   const claimed = (name: string): string => (trusted ? String(req.headers[name] ?? '') : '');
   const chain = claimed('x-forwarded-for');
   out['x-forwarded-for'] = chain === '' ? peer : `${chain}, ${peer}`;

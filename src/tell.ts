@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { Request } from 'express';
-import { describe, warn } from './errors.js';
+import { applySafely, describe, warn } from './errors.js';
 import type {
   AttemptEvent,
   AttemptStartEvent,
@@ -23,12 +23,10 @@ export function tell<K extends keyof TinyProxyEvents>(
   event: K,
   told: TinyProxyEvents[K][0],
 ): void {
+  const failed = (thrown: unknown): void =>
+    warn('TINY_PROXY_LISTENER', `a listener of "${event}" threw: ${describe(thrown)}`);
   for (const listener of (events as EventEmitter).rawListeners(event)) {
-    try {
-      Reflect.apply(listener, events, [told]);
-    } catch (thrown) {
-      warn('TINY_PROXY_LISTENER', `a listener of "${event}" threw: ${describe(thrown)}`);
-    }
+    applySafely(listener as (told: never) => unknown, events, told, failed);
   }
 }
 

@@ -8,7 +8,7 @@ import type { Attempt, AttemptEvents, Head } from './transport.js';
  * routing, authentication, what the proxy sets itself. RFC 9110 6.5.1.
  */
 const NOT_IN_TRAILERS =
-  /^(?:content-(?:encoding|length|range|type)|host|proxy-.*|authorization|www-authenticate|cookie|set-cookie|cache-control|expect|max-forwards|range|forwarded|x-real-ip|x-forwarded-.*|x-request-(?:id|attempt))$/;
+  /^(?:content-(?:encoding|length|range|type)|host|proxy-.*|authorization|www-authenticate|cookie|set-cookie|cache-control|expect|max-forwards|range|forwarded|x[-_](?:real[-_]ip|forwarded[-_].*|request[-_](?:id|attempt)))$/;
 
 const NOTHING = Buffer.alloc(0);
 /** Bytes of a body that has come with its head. */

@@ -16,15 +16,14 @@ const BEGINNINGS = ['HTTP/1.1 1', 'HTTP/1.0 1'];
  * HTTP: a 100 that was not asked for.
  */
 export class StatusLine {
-  /** Of the final head. */
+  /** Of the final head, as long as its line is not whole. */
   #bytes: Buffer | null = null;
   #whole = false;
-  #done = false;
-  #parts = 0;
   /** The beginning of an informational head: parsed when it is whole. */
   #held: Buffer | null = null;
   /** `'1.1'`, say. */
   httpVersion = '1.1';
+  reason = '';
   tooLong = false;
 
   /** Looks at what is read from the socket. */
@@ -32,15 +31,9 @@ export class StatusLine {
     const read = socket.read.bind(socket);
     socket.read = (size) => {
       const chunk: Buffer | null = read(size);
-      if (this.#done || this.#whole || chunk === null) return chunk;
+      if (this.#whole || chunk === null) return chunk;
       return this.#bytes === null ? this.#begin(chunk) : this.#add(chunk);
     };
-  }
-
-  /** The final head has come: what follows is not looked at, nor kept. */
-  done(): void {
-    this.#done = true;
-    this.#bytes = null;
   }
 
   /** Answers what is to be parsed. RFC 9110 15.2.1 of a 100: "the client can simply discard it". */
@@ -63,28 +56,22 @@ export class StatusLine {
 
   /** A response is waited for. */
   expect(): void {
-    this.#done = false;
     this.#bytes = null;
-    this.#parts = 0;
     this.#held = null;
     this.#whole = false;
   }
 
   #add(chunk: Buffer): Buffer {
-    this.#bytes = this.#bytes === null ? chunk : Buffer.concat([this.#bytes, chunk]);
-    this.#parts++;
-    const end = this.#bytes.indexOf(LINE_FEED);
-    this.#whole = end >= 0 || this.#bytes.length > MOST_BYTES;
-    if (this.#whole) this.httpVersion = this.#bytes.toString('latin1', 5, 8);
-    this.tooLong = (end < 0 ? this.#bytes.length : end) > MOST_BYTES;
+    const bytes = this.#bytes === null ? chunk : Buffer.concat([this.#bytes, chunk]);
+    const end = bytes.indexOf(LINE_FEED);
+    this.tooLong = (end < 0 ? bytes.length : end) > MOST_BYTES;
+    this.#whole = end >= 0 || this.tooLong;
+    this.#bytes = this.#whole ? null : bytes;
+    if (!this.#whole || this.tooLong) return chunk;
+    const line = bytes.toString('latin1', 0, end);
+    this.httpVersion = line.slice(5, 8);
+    this.reason = line.slice('HTTP/1.1 200 '.length).replace(/\r$/, '');
     return chunk;
-  }
-
-  /** `text` is what undici has made of it. */
-  reason(text: string): string {
-    if (this.#bytes === null || (this.#parts === 1 && /^[\t\x20-\x7e]*$/.test(text))) return text;
-    const end = this.#bytes.indexOf(LINE_FEED);
-    return this.#bytes.toString('latin1', 'HTTP/1.1 200 '.length, end).replace(/\r$/, '');
   }
 }
 

@@ -51,18 +51,16 @@ export class UndiciFlight implements Flight {
   }
 
   /** undici: a head. Answers whether the body may follow: always, as it is the socket that waits. */
-  onHeaders(status: number, fields: Buffer[], _resume: unknown, text: string): boolean {
+  onHeaders(status: number, fields: Buffer[]): boolean {
     if (this.over) return true;
     const rawHeaders = texts(fields);
     fields.length = 0; // made while the connection was idle, it is old: it would hold all that is in it
     if (status < 200) return this.#inform(status, rawHeaders);
-    const { statusLine } = this.carrier;
-    const { httpVersion } = statusLine;
-    const raw = { status, rawHeaders, httpVersion, reason: statusLine.reason(text) };
-    statusLine.done();
+    const { httpVersion, reason, tooLong } = this.carrier.statusLine;
+    const raw = { status, rawHeaders, httpVersion, reason };
     let head: Head;
     try {
-      if (statusLine.tooLong) throw invalid('a status line without end');
+      if (tooLong) throw invalid('a status line without end');
       head = { ...raw, headers: readHead(raw), runHooks() {} };
     } catch (error) {
       this.fail(error as Error);
