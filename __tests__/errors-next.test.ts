@@ -4,7 +4,7 @@ import type { NextFunction, Request, Response } from 'express';
 import { ProxyError, type TinyProxy, type TinyProxyOptions } from '../src/index.js';
 import { reply, startBackend } from './support/backend.js';
 import { get, quietProxy, startProxy, startProxyWith } from './support/proxy.js';
-import { refusedPort, sendRaw, valuesOf } from './support/raw.js';
+import { refusedPort, refusedUrl, sendRaw, valuesOf } from './support/raw.js';
 import { until } from './support/wait.js';
 
 /** An app that keeps the errors that it gets. */
@@ -94,6 +94,21 @@ describe("errors: 'next'", () => {
     await until(() => first.status().inFlight + second.status().inFlight === 0);
     expect(done).toEqual({ first: [200], second: [200] });
     expect([first, second].map((proxy) => proxy.status().requests)).toEqual([1, 1]);
+  });
+
+  it.each([1, 10_000, 100_000])('lets a second proxy have a body of %i bytes', async (length) => {
+    const backend = await startBackend(reply(200));
+    const [first, drained, last] = [await refusedUrl(), backend.url, backend.url].map((target) =>
+      quietProxy({ target, retry: { unsent: true }, errors: 'next' }),
+    ) as [TinyProxy, TinyProxy, TinyProxy];
+    drained.drain(backend.url);
+    const goOn = (_error: Error, _req: Request, _res: Response, next: NextFunction): void => next();
+    const { url } = await startProxy((app) => app.use(first, goOn, drained, goOn, last));
+    const body = Buffer.alloc(length, 'x');
+
+    expect((await get(url, { method: 'POST', body })).status).toBe(200);
+
+    expect(backend.received.map((request) => request.body)).toEqual([body]);
   });
 
   it('lets one answer that is asked by an app that has removed all listeners', async () => {

@@ -237,7 +237,7 @@ describe('close()', () => {
     wires[0]!.socket.write(Buffer.alloc(16 << 20));
     await timePasses(50);
 
-    await within(proxy.close(0), 'the end of close()', 2000);
+    await within(proxy.close(0), 'the end of close()');
 
     expect(proxy.status().inFlight).toBe(0);
   });

@@ -89,13 +89,10 @@ export function atOnce<T>(answer: T): T {
   throw new TypeError('it must not be async: its answer is needed at once');
 }
 
+type Hears<T> = (told: T) => unknown;
+
 /** For what nobody waits: it harms nothing by what it throws, nor by a promise that is rejected. */
-export function applySafely(
-  run: (told: never) => unknown,
-  self: unknown,
-  told: unknown,
-  failed: (thrown: unknown) => void,
-): void {
+export function applySafely<T>(run: Hears<T>, self: object, told: T, failed: Hears<unknown>): void {
   try {
     const answer: unknown = Reflect.apply(run, self, [told]);
     if (types.isPromise(answer)) answer.catch(failed);

@@ -79,11 +79,15 @@ export class OutgoingRequest {
     this.#stream = this.#body instanceof ReplayBody ? this.#body : null;
   }
 
-  /** A body so small may have come with its head: a turn later, {@link takeWhole} tells. */
+  /**
+   * A body so small may have come with its head: a turn later, {@link takeWhole} tells. What is taken
+   * cannot be given to whom the app asks next.
+   */
   get isSmall(): boolean {
-    const { retry } = this.context.options;
+    const { retry, errors } = this.context.options;
     const most = this.replayable && retry !== null ? Math.min(SMALL, retry.maxBodyBytes) : SMALL;
-    return this.#stream !== null && Number(this.#headers['content-length']) <= most;
+    const length = errors === 'next' ? Number.NaN : Number(this.#headers['content-length']);
+    return this.#stream !== null && length <= most;
   }
 
   /** One that is here already is sent in one piece, by any transport. */

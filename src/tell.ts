@@ -26,7 +26,7 @@ export function tell<K extends keyof TinyProxyEvents>(
   const failed = (thrown: unknown): void =>
     warn('TINY_PROXY_LISTENER', `a listener of "${event}" threw: ${describe(thrown)}`);
   for (const listener of (events as EventEmitter).rawListeners(event)) {
-    applySafely(listener as (told: never) => unknown, events, told, failed);
+    applySafely(listener as typeof failed, events, told, failed);
   }
 }
 
