@@ -4,10 +4,10 @@ import { discover } from '../src/discovery/index.js';
 import { checkHealth } from '../src/health/index.js';
 import { controlled, reply, startBackend } from './support/backend.js';
 import { closeAfterTest } from './support/cleanup.js';
-import { openHandles } from './support/handles.js';
+import { inTime, openHandles } from './support/handles.js';
 import { startProxyWith } from './support/proxy.js';
 import { refusedUrl, startRawBackend } from './support/raw.js';
-import { delivery, until } from './support/wait.js';
+import { until } from './support/wait.js';
 
 const QUICK = { path: '/', interval: 5, rise: 1, fall: 1 };
 
@@ -74,7 +74,7 @@ describe('a connection of a check', () => {
     closeAfterTest(checkHealth(proxy, { ...QUICK, timeout: 60_000 }));
 
     await until(() => silent.connections > 0);
-    await delivery();
+    await inTime(() => timers() <= before);
 
     expect(timers()).toBeLessThanOrEqual(before);
   });

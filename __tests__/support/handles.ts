@@ -14,6 +14,12 @@ export function openHandles(): string[] {
     .sort();
 }
 
+/** Looks until it holds, for 3 s at most, without a timer: what runs the tests has some, too, for a while. */
+export async function inTime(holds: () => boolean): Promise<void> {
+  const giveUpAt = performance.now() + 3000;
+  while (!holds() && performance.now() < giveUpAt) await delivery();
+}
+
 /** Looks until nothing is open but that: no timer of a test's own is to be among it. */
 export async function expectNothingBut(expected: string[]): Promise<void> {
   const others = (): string[] => {
@@ -22,7 +28,6 @@ export async function expectNothingBut(expected: string[]): Promise<void> {
       (name) => !left.includes(name) || !left.splice(left.indexOf(name), 1),
     );
   };
-  const giveUpAt = performance.now() + 3000;
-  while (others().length > 0 && performance.now() < giveUpAt) await delivery();
+  await inTime(() => others().length === 0);
   expect(others()).toEqual([]);
 }
