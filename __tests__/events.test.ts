@@ -269,10 +269,14 @@ describe('a listener that throws', () => {
   const fail = (): never => {
     throw new Error('a listener');
   };
+  const failOddly = (): never => {
+    throw Object.assign(new Error(), { message: Object.create(null) });
+  };
   it.each(
     EVENTS.flatMap((event) => [
       [event, 'at once', fail] as const,
       [event, 'later', async () => fail()] as const,
+      [event, 'by what cannot be shown', failOddly] as const,
     ]),
   )('at %s, %s, harms no request, and no breaker', async (event, _when, throwIt) => {
     const backend = await startBackend(failTimes(2, reply(200, 'well')));

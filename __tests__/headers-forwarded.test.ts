@@ -91,7 +91,6 @@ describe('X-Forwarded-*', () => {
     const { url } = await startProxy((app) => {
       app.use((req, _res, next) => {
         req.headers['x-forwarded-user'] = 'ann';
-        req.headers['x-real-ip'] = '10.0.0.9';
         next();
       }, proxy);
     });
@@ -99,7 +98,7 @@ describe('X-Forwarded-*', () => {
     await get(url, { headers: { 'X-Forwarded-User': 'root', 'X-Forwarded-Groups': 'admins' } });
 
     const { headers } = backend.received[0]!;
-    expect(headers).toMatchObject({ 'x-forwarded-user': 'ann', 'x-real-ip': '10.0.0.9' });
+    expect(headers).toMatchObject({ 'x-forwarded-user': 'ann' });
     expect(headers).not.toHaveProperty('x-forwarded-groups');
   });
 

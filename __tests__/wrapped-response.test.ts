@@ -1,9 +1,10 @@
 // Middlewares that hand on a response of their own, or wrap how it is listened to. Whatever they do,
 // the end of the response is heard.
 import { describe, expect, it } from '@jest/globals';
-import express, { type RequestHandler, type Response } from 'express';
+import express, { type ErrorRequestHandler, type RequestHandler, type Response } from 'express';
 import { hang, reply, startBackend } from './support/backend.js';
 import { get, open, quietProxy, startProxy } from './support/proxy.js';
+import { refusedUrl } from './support/raw.js';
 import { memoryStream, until } from './support/wait.js';
 
 type Wrap = (res: Response) => Response;
@@ -88,5 +89,20 @@ describe('of two requests on such responses', () => {
 
     await until(() => proxy.status().inFlight === 1);
     expect(proxy.status()).toMatchObject({ backends: [{ inFlight: 1 }] });
+  });
+});
+
+describe('of a response that another proxy has failed to give', () => {
+  it.each(WRAPPED)('and %s, the end is heard by both', async (_what, wrap) => {
+    const backend = await startBackend(reply(200));
+    const first = quietProxy({ target: await refusedUrl(), retry: false, errors: 'next' });
+    const second = quietProxy({ target: backend.url });
+    const goOn: ErrorRequestHandler = (_error, req, res, next) => second(req, wrap(res), next);
+    const { url } = await startProxy((app) => app.use(first, goOn));
+
+    expect(await get(url)).toMatchObject({ status: 200 });
+
+    await until(() => first.status().inFlight + second.status().inFlight === 0);
+    expect([first.status().requests, second.status().requests]).toEqual([1, 1]);
   });
 });

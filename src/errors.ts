@@ -72,11 +72,7 @@ export class ProxyError extends Error {
 }
 
 /** The ones that somebody must mend. */
-export const BUGS: ReadonlySet<string> = new Set([
-  'HOOK_FAILED',
-  'BALANCE_FAILED',
-  'BODY_CONSUMED',
-]);
+export const BUGS = new Set('HOOK_FAILED BALANCE_FAILED BODY_CONSUMED'.split(' '));
 
 /**
  * What a hook has answered. Nobody waits for a promise, and its rejection would end the process.
@@ -117,15 +113,10 @@ export function sendable(error: ProxyError): ProxyError {
       validateHeaderName(name);
       validateHeaderValue(name, value);
     }
-    return Object.isFrozen(error) ? copyOf(error) : error;
+    return error;
   } catch (thrown) {
     return hookError('setting the headers of a ProxyError', thrown);
   }
-}
-
-/** One that a request's id and hops can be written to: a constant of the user's may be frozen. */
-function copyOf({ code, status, message, cause, headers, stack }: ProxyError): ProxyError {
-  return Object.assign(new ProxyError(code, { status, message, cause }), { headers, stack });
 }
 
 /** A request that must not be forwarded. */
@@ -176,21 +167,25 @@ export function warn(code: string, message: string): void {
 
 /** One line about a thrown value, whatever it is. */
 export function describe(thrown: unknown): string {
-  if (isNativeError(thrown)) return `${String(thrown.name)}: ${String(thrown.message)}`;
-  return typeof thrown === 'string' ? thrown : Object.prototype.toString.call(thrown);
+  try {
+    if (isNativeError(thrown)) return `${String(thrown.name)}: ${String(thrown.message)}`;
+    return typeof thrown === 'string' ? thrown : Object.prototype.toString.call(thrown);
+  } catch {
+    return 'what cannot be told'; // a name that throws, say, or a message that is no text
+  }
 }
 
 /**
  * The body of an error response, in ASCII. Nothing of the request but its checked id, nothing of the
  * inside.
  */
-export function problem(error: ProxyError): string {
+export function problem(error: ProxyError, requestId = error.requestId): string {
   const body = JSON.stringify({
     type: 'about:blank',
     title: STATUS_CODES[error.status] ?? 'Error',
     status: error.status,
     code: error.code,
-    ...(error.requestId === '' ? {} : { requestId: error.requestId }),
+    ...(requestId === '' ? {} : { requestId }),
   });
   return body.replace(/[^ -~]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

@@ -35,7 +35,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
   constructor(
     private readonly context: Context,
     readonly req: Request,
-    private readonly res: Response,
+    readonly res: Response,
     private readonly next: NextFunction,
     readonly exchange: Exchange,
   ) {
@@ -45,8 +45,8 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
 
   /** The first attempt. A request that cannot be made, or has no backend, is answered at once. */
   begin(error: ProxyError | null, path: string): void {
-    const { context, req, exchange } = this;
-    if (this.isOver()) return this.onClose(); // it has left in a middleware before us
+    const { context, req, res, exchange } = this;
+    if (res.closed || res.destroyed) return this.onClose(); // it has left in a middleware before us
     try {
       if (error !== null) throw error;
       this.#outgoing = new OutgoingRequest(context, req, exchange.id, path, this);
@@ -229,10 +229,6 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     this.#failAttempt(attempt, 'ETIMEDOUT', new Error(`${expired} timeout`), failure);
   }
 
-  isOver(): boolean {
-    return this.res.closed || this.res.destroyed;
-  }
-
   /** The response is over, or its client has left. */
   onClose(): void {
     const { context, res, exchange } = this;
@@ -266,14 +262,16 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     if (this.#committedAt > 0) this.cut(); // before a hook can end it in good order
     const backend = this.#attempt?.backend ?? null;
     const error = sendable(context.transport.reportError(failure, req, res, backend));
-    Object.assign(error, { requestId: exchange.id, hops: exchange.hops });
+    // Not so of a constant of the user's that is frozen.
+    Reflect.set(error, 'requestId', exchange.id);
+    Reflect.set(error, 'hops', exchange.hops);
     this.onBug(error);
     if (res.headersSent) return;
     // The rest of a body that has stopped coming would be waited for before the next request.
     if (error.code === 'CLIENT_TIMEOUT') res.setHeader('connection', 'close');
     if (context.options.errors === 'next') return this.next(error);
     try {
-      exchange.bytes += respond(req, res, error);
+      exchange.bytes += respond(req, res, error, exchange.id);
     } catch (thrown) {
       this.onBug(hookError('the error response', thrown));
       this.cut();

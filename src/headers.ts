@@ -160,9 +160,11 @@ export function forwardableHeaders(req: IncomingMessage): HeaderMap {
   return out;
 }
 
-/** `X-Forwarded-Ssl` and `-User`, too: there is no list of all that some backend believes. */
-const isClaim = (name: string): boolean =>
-  name.startsWith('x-forwarded-') || name === 'forwarded' || name === 'x-real-ip';
+const CLAIMS = new Set(['forwarded', 'x-real-ip', 'x-forwarded-port', 'x-forwarded-prefix']);
+
+/** `X-Forwarded-Ssl`, `-User`, ...: there is no list of all that some backend believes. */
+const isClaim = (req: Request, name: string): boolean =>
+  CLAIMS.has(name) || (name.startsWith('x-forwarded-') && isAsSent(req, name));
 
 /**
  * Who the client is, for the backend. What an untrusted peer claims is replaced, by the app's own
@@ -172,7 +174,7 @@ export function setForwarded(out: HeaderMap, req: Request): void {
   const peer = req.socket.remoteAddress ?? '';
   const trust = req.app.get('trust proxy fn') as (address: string, hop: number) => boolean;
   const trusted = trust(peer, 0);
-  if (!trusted) for (const name in out) if (isClaim(name) && isAsSent(req, name)) delete out[name];
+  if (!trusted) for (const name in out) if (isClaim(req, name)) delete out[name];
   const claimed = (name: string): string => (trusted ? String(req.headers[name] ?? '') : '');
   const chain = claimed('x-forwarded-for');
   out['x-forwarded-for'] = chain === '' ? peer : `${chain}, ${peer}`;
@@ -267,11 +269,10 @@ function plainLength(length: string): string {
   return length.replace(/^0+(?=\d)/, '');
 }
 
+type Field = string | readonly string[];
+
 /** Joins two values of a list field, the app's first. */
-export function joinField(
-  ours: number | string | readonly string[],
-  theirs: string | readonly string[],
-): string[] {
+export function joinField(ours: number | Field, theirs: Field): string[] {
   return (typeof ours === 'object' ? [...ours] : [String(ours)]).concat(theirs);
 }
 

@@ -6,8 +6,7 @@ export interface Running {
   slot: number;
   /** Of a proxy before, which has left its error to the app: `errors: 'next'`. */
   readonly earlier: Running | undefined;
-  /** Its response is closed. */
-  isOver(): boolean;
+  readonly res: Response;
   /** The response is over, or its client has left. Not the first time only. */
   onClose(): void;
   cut(): void;
@@ -56,12 +55,16 @@ export class InFlight {
     return earlier;
   }
 
-  /** Where a middleware has wrapped the response, or its listeners, it is none of ours: look for it. */
   #closed(res: Answering | undefined): void {
-    let one = res?.[RUNNING];
-    if (one === undefined)
-      for (const each of this.#requests.filter((r) => r.isOver())) each.onClose();
-    for (; one !== undefined; one = one.earlier) one.onClose();
+    let isOurs = false;
+    for (let one = res?.[RUNNING]; one !== undefined; one = one.earlier) {
+      isOurs ||= this.#requests[one.slot] === one;
+      one.onClose();
+    }
+    if (isOurs) return;
+    // A middleware has wrapped the response, or its listeners: look for what is over.
+    const over = this.#requests.filter((one) => one.res.closed || one.res.destroyed);
+    for (const one of over) one.onClose();
   }
 
   /** Answers whether it was still here. */

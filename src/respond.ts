@@ -115,8 +115,8 @@ export function write100(res: Response): void {
 const OF_ANOTHER_BODY = 'transfer-encoding content-encoding content-range etag trailer'.split(' ');
 
 /** Answers an error as `application/problem+json` (RFC 9457); answers the bytes of its body. */
-export function respond(req: Request, res: Response, error: ProxyError): number {
-  const body = problem(error);
+export function respond(req: Request, res: Response, error: ProxyError, id: string): number {
+  const body = problem(error, id);
   for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value);
   for (const name of OF_ANOTHER_BODY) res.removeHeader(name);
   res.writeHead(error.status, {

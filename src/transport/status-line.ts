@@ -3,24 +3,24 @@ import type { Socket } from 'node:net';
 
 /** As much as Node takes for a whole head. */
 const MOST_BYTES = maxHeaderSize;
-const LINE_FEED = 10;
-const DIGIT_ONE = 49;
+const [CARRIAGE_RETURN, LINE_FEED, DIGIT_TWO] = [13, 10, 50];
 /** RFC 9110 15.2: what comes before the final head. A 101 does not: it would be final. */
-const INFORMATIONAL =
-  /HTTP\/1\.[01] (1(?!01)\d\d)(?: [^\r\n]*)?\r\n(?:[\t\x20-\x7e\x80-\xff]+\r\n)*\r\n/gy;
-const BEGINNINGS = ['HTTP/1.1 1', 'HTTP/1.0 1'];
+const INFORMATIONAL = /^HTTP\/1\.[01] 1(?!01)\d\d/;
+const CONTINUE = /^HTTP\/1\.[01] 100/;
 
 /**
  * What undici does not tell of a response: its version, and the bytes of its reason phrase. It makes
  * UTF-8 of these, and keeps the last part alone of one that comes in two. And what it takes for no
- * HTTP: a 100 that was not asked for.
+ * HTTP, a 100 that was not asked for: it is shown a 102 in its place.
  */
 export class StatusLine {
-  /** Of the final head, as long as its line is not whole. */
-  #bytes: Buffer | null = null;
-  #whole = false;
-  /** The beginning of an informational head: parsed when it is whole. */
-  #held: Buffer | null = null;
+  /** What has come of the line of the head that is being read. */
+  #line = '';
+  #known = false;
+  /** In an informational head, behind its line: how much of the CRLF CRLF has come that ends it. */
+  #matched = -1;
+  /** Of the informational heads that were shown to undici, and not told by it yet. */
+  readonly #are100: boolean[] = [];
   /** `'1.1'`, say. */
   httpVersion = '1.1';
   reason = '';
@@ -31,52 +31,57 @@ export class StatusLine {
     const read = socket.read.bind(socket);
     socket.read = (size) => {
       const chunk: Buffer | null = read(size);
-      if (this.#whole || chunk === null) return chunk;
-      return this.#bytes === null ? this.#begin(chunk) : this.#add(chunk);
+      if (chunk === null) return null;
+      for (let at = 0; at < chunk.length && !this.#known; )
+        at = this.#matched < 0 ? this.#readLine(chunk, at) : this.#skipFields(chunk, at);
+      return chunk;
     };
-  }
-
-  /** Answers what is to be parsed. RFC 9110 15.2.1 of a 100: "the client can simply discard it". */
-  #begin(chunk: Buffer): Buffer | null {
-    const bytes = this.#held === null ? chunk : Buffer.concat([this.#held, chunk]);
-    this.#held = null;
-    if (bytes.length > 9 && bytes[9] !== DIGIT_ONE) return this.#add(bytes);
-    const text = bytes.toString('latin1');
-    const passed: Buffer[] = [];
-    let at = 0;
-    for (const [head, status] of text.matchAll(INFORMATIONAL)) {
-      if (status !== '100') passed.push(bytes.subarray(at, at + head.length));
-      at += head.length;
-    }
-    const rest = bytes.subarray(at);
-    if (isBeginning(text.slice(at))) this.#held = rest;
-    else if (rest.length > 0) passed.push(this.#add(rest));
-    return passed.length > 0 ? Buffer.concat(passed) : null;
   }
 
   /** A response is waited for. */
   expect(): void {
-    this.#bytes = null;
-    this.#held = null;
-    this.#whole = false;
+    this.#line = '';
+    this.#known = false;
+    this.#matched = -1;
+    this.#are100.length = 0;
   }
 
-  #add(chunk: Buffer): Buffer {
-    const bytes = this.#bytes === null ? chunk : Buffer.concat([this.#bytes, chunk]);
-    const end = bytes.indexOf(LINE_FEED);
-    this.tooLong = (end < 0 ? bytes.length : end) > MOST_BYTES;
-    this.#whole = end >= 0 || this.tooLong;
-    this.#bytes = this.#whole ? null : bytes;
-    if (!this.#whole || this.tooLong) return chunk;
-    const line = bytes.toString('latin1', 0, end);
-    this.httpVersion = line.slice(5, 8);
-    this.reason = line.slice('HTTP/1.1 200 '.length).replace(/\r$/, '');
-    return chunk;
+  /** Whether the informational head that undici has told was a 100. RFC 9110 15.2.1: it can be discarded. */
+  was100(): boolean {
+    return this.#are100.shift() === true;
   }
-}
 
-/** Whether it may become an informational head. What has an end already is none. */
-function isBeginning(text: string): boolean {
-  if (text === '' || text.length > MOST_BYTES || /\r?\n\r?\n|^.{9}101/.test(text)) return false;
-  return BEGINNINGS.some((beginning) => beginning.startsWith(text.slice(0, 10)));
+  /** Answers where it goes on. */
+  #readLine(chunk: Buffer, at: number): number {
+    const before = this.#line.length;
+    // An empty line before the first one is nothing (RFC 9112 2.2).
+    if (before === 0 && (chunk[at] === CARRIAGE_RETURN || chunk[at] === LINE_FEED)) return at + 1;
+    const end = chunk.indexOf(LINE_FEED, at);
+    this.#line += chunk.toString('latin1', at, end < 0 ? chunk.length : end);
+    const is100 = this.#line[9] === '1' && CONTINUE.test(this.#line);
+    if (is100 && before < 12) chunk[at + 11 - before] = DIGIT_TWO;
+    this.tooLong = this.#line.length > MOST_BYTES;
+    if (end < 0 && !this.tooLong) return chunk.length;
+    if (this.#line[9] === '1' && !this.tooLong && INFORMATIONAL.test(this.#line)) {
+      this.#are100.push(is100);
+      this.#matched = this.#line.endsWith('\r') ? 2 : 0;
+    } else {
+      this.#known = true;
+      this.httpVersion = this.#line.slice(5, 8);
+      this.reason = this.#line.slice('HTTP/1.1 200 '.length).replace(/\r$/, '');
+    }
+    this.#line = '';
+    return end < 0 ? chunk.length : end + 1;
+  }
+
+  #skipFields(chunk: Buffer, from: number): number {
+    for (let at = from; at < chunk.length; at++) {
+      const isNext = chunk[at] === (this.#matched % 2 === 0 ? CARRIAGE_RETURN : LINE_FEED);
+      this.#matched = isNext ? this.#matched + 1 : Number(chunk[at] === CARRIAGE_RETURN);
+      if (this.#matched < 4) continue;
+      this.#matched = -1;
+      return at + 1;
+    }
+    return chunk.length;
+  }
 }

@@ -80,6 +80,7 @@ export class UndiciFlight implements Flight {
   }
 
   #inform(status: number, rawHeaders: string[]): boolean {
+    if (this.carrier.statusLine.was100()) return true;
     try {
       const raw = { status: 200, reason: '', httpVersion: '1.1', rawHeaders };
       this.events.onInformational(status, readHead(raw));

@@ -124,8 +124,37 @@ const ENDS_LATE = [hint, response('102 Processing'), CONTINUE, hint + CONTINUE +
   },
 );
 
+/** Both parsers take it: of such short fields, they count less than comes. */
+const LONG = Array.from({ length: 980 }, (_, i) => `a${i % 10}: ${'b'.repeat(11)}`);
+const longHint = response('103 Early Hints', [...LONG, `Link: ${LINK}`]);
+
+const odd: RawResponseRow[] = [
+  passes('an empty line before the first', `\r\n${ok()}`),
+  passes('an empty line behind a 103', `${hint}\r\n${ok()}`, withHints()),
+  passes(
+    'a 103 of 17 KB that ends late',
+    inParts(longHint.slice(0, -1), `\n${response('200 Fine', [L2], 'ok')}`),
+    { ...withHints(), status: '200 Fine' },
+  ),
+  invalid(
+    'a 103 of 17 KB that ends late, and then HTTP/2.0',
+    inParts(longHint.slice(0, -1), `\n${whole('HTTP/2.0 200 OK')}`),
+  ),
+  ...[
+    'HTTP/1.1 1xx foo\r\n',
+    'HTTP/1.1 103 C\nX: a',
+    'HTTP/1.1 103 C\r\nbad name: x\r\n',
+    'HTTP/1.1 1\0\0\0\0',
+    'HTTP/1.1 1000 C\r\n',
+    'HTTP/1.1 100 C\r\nContent-Length: x\r\n',
+    'HTTP/1.1 100 C\r\nbad name: x\r\n\r\n',
+    'HTTP/1.1 100 C\r\nno colon\r\n\r\n',
+  ].map((start) => invalid(`no head can begin so: ${JSON.stringify(start)}`, start)),
+];
+
 const informational: RawResponseRow[] = [
   ...ENDS_LATE,
+  ...odd,
   passes('100 behind a 103', hint + CONTINUE + ok(), withHints()),
   passes('100 between two 103', hint + CONTINUE + hint + ok(), withHints(2)),
   passes('100 behind a 103, in a part of its own', inParts(hint, CONTINUE, ok()), withHints()),
