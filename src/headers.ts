@@ -160,11 +160,11 @@ export function forwardableHeaders(req: IncomingMessage): HeaderMap {
   return out;
 }
 
-const CLAIMS = new Set(['forwarded', 'x-real-ip', 'x-forwarded-port', 'x-forwarded-prefix']);
-
 /** `X-Forwarded-Ssl`, `-User`, ...: there is no list of all that some backend believes. */
+const CLAIM = /^(?:forwarded|x-real-ip|x-forwarded-(?!(?:for|proto|host|prefix)$).*)$/;
+const BY_APPS = /^x-forwarded-(?!port$)/;
 const isClaim = (req: Request, name: string): boolean =>
-  CLAIMS.has(name) || (name.startsWith('x-forwarded-') && isAsSent(req, name));
+  CLAIM.test(name) && (!BY_APPS.test(name) || isAsSent(req, name));
 
 /**
  * Who the client is, for the backend. What an untrusted peer claims is replaced, by the app's own

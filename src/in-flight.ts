@@ -7,16 +7,16 @@ export interface Running {
   /** Of a proxy before, which has left its error to the app: `errors: 'next'`. */
   readonly earlier: Running | undefined;
   readonly res: Response;
-  /** The response is over, or its client has left. Not the first time only. */
+  /** The response is over, or its client has left. May be called again. */
   onClose(): void;
   cut(): void;
 }
 
 /**
- * On a response: the request that it answers. Instead of a listener for each request: V8 makes Node's lists
- * of listeners old from the start, and with them what one compiled function makes and may put into
- * such a list. Each kept its dead request until a full collection: with 500 connections, a third more
- * CPU a request, and 90 MB.
+ * On a response: the request that it answers. Instead of a listener for each request: V8 makes
+ * Node's lists of listeners old from the start, and with them what one compiled function makes and
+ * may put into such a list. Each kept its dead request until a full collection: with 500
+ * connections, a third more CPU a request, and 90 MB.
  */
 const RUNNING = Symbol('express-tiny-proxy running');
 
