@@ -162,7 +162,7 @@ export function forwardableHeaders(req: IncomingMessage): HeaderMap {
 
 /** `X-Forwarded-Ssl`, `-User`, ...: there is no list of all that some backend believes. */
 const CLAIM = /^(?:forwarded|x-real-ip|x-forwarded-(?!(?:for|proto|host|prefix)$).*)$/;
-const BY_APPS = /^x-forwarded-(?!port$)/;
+const BY_APPS = /^x-forwarded-(?!port$)/; // which the app may have set itself
 const isClaim = (req: Request, name: string): boolean =>
   CLAIM.test(name) && (!BY_APPS.test(name) || isAsSent(req, name));
 
