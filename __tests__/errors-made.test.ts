@@ -239,7 +239,7 @@ describe('the body of an error', () => {
     const error = new ProxyError('BAD_GATEWAY', { message: 'db-1.internal refused', cause: 'x' });
     error.requestId = 'night-1';
 
-    expect(JSON.parse(problem(error))).toEqual({
+    expect(JSON.parse(problem(error, error.requestId))).toEqual({
       type: 'about:blank',
       title: 'Bad Gateway',
       status: 502,
@@ -249,7 +249,7 @@ describe('the body of an error', () => {
   });
 
   it('has a title for a status that has none, and no id where there is none', () => {
-    expect(JSON.parse(problem(new ProxyError('X', { status: 499 })))).toEqual({
+    expect(JSON.parse(problem(new ProxyError('X', { status: 499 }), ''))).toEqual({
       type: 'about:blank',
       title: 'Error',
       status: 499,

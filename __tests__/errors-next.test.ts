@@ -21,6 +21,13 @@ async function catching(options: TinyProxyOptions) {
   return { ...running, proxy, caught };
 }
 
+/** Two proxies: the first one's backend refuses, the second one's answers. */
+async function startTwo(): Promise<[TinyProxy, TinyProxy]> {
+  const [nobody, { url }] = [await refusedUrl(), await startBackend(reply(200))];
+  const proxyTo = (target: string) => quietProxy({ target, retry: false, errors: 'next' });
+  return [proxyTo(nobody), proxyTo(url)];
+}
+
 describe("errors: 'next'", () => {
   it('tells the attempts and the cause of the last one', async () => {
     const port = await refusedPort();
@@ -77,9 +84,7 @@ describe("errors: 'next'", () => {
   });
 
   it('lets a second proxy answer: each is told the end, once', async () => {
-    const [first, second] = [await refusedPort(), (await startBackend(reply(200))).port].map(
-      (port) => quietProxy({ target: `http://127.0.0.1:${port}`, retry: false, errors: 'next' }),
-    ) as [TinyProxy, TinyProxy];
+    const [first, second] = await startTwo();
     const done = { first: [] as (number | null)[], second: [] as (number | null)[] };
     first.events.on('done', ({ status }) => done.first.push(status));
     second.events.on('done', ({ status }) => done.second.push(status));
@@ -112,9 +117,7 @@ describe("errors: 'next'", () => {
   });
 
   it('lets one answer that is asked by an app that has removed all listeners', async () => {
-    const [first, second] = [await refusedPort(), (await startBackend(reply(200))).port].map(
-      (port) => quietProxy({ target: `http://127.0.0.1:${port}`, retry: false, errors: 'next' }),
-    ) as [TinyProxy, TinyProxy];
+    const [first, second] = await startTwo();
     const { url } = await startProxy((app) => {
       app.use(first);
       app.use((_error: Error, _req: Request, res: Response, next: NextFunction) => {

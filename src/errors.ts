@@ -179,7 +179,7 @@ export function describe(thrown: unknown): string {
  * The body of an error response, in ASCII. Nothing of the request but its checked id, nothing of the
  * inside.
  */
-export function problem(error: ProxyError, requestId = error.requestId): string {
+export function problem(error: ProxyError, requestId: string): string {
   const body = JSON.stringify({
     type: 'about:blank',
     title: STATUS_CODES[error.status] ?? 'Error',

@@ -85,9 +85,9 @@ export class OutgoingRequest {
    */
   get isSmall(): boolean {
     const { retry, errors } = this.context.options;
+    if (this.#stream === null || errors === 'next') return false;
     const most = this.replayable && retry !== null ? Math.min(SMALL, retry.maxBodyBytes) : SMALL;
-    const length = errors === 'next' ? Number.NaN : Number(this.#headers['content-length']);
-    return this.#stream !== null && length <= most;
+    return Number(this.#headers['content-length']) <= most;
   }
 
   /** One that is here already is sent in one piece, by any transport. */

@@ -97,32 +97,34 @@ const with1xx = (status: number, count = 1) => ({
 const inParts = (...texts: string[]) => texts.map((write) => ({ write }));
 const CONTINUE = response('100 Continue');
 /** An informational head whose end comes in two parts, the second with what is behind it. */
-const ENDS_LATE = [hint, response('102 Processing'), CONTINUE, hint + CONTINUE + hint].flatMap(
-  (heads, i) => {
-    const outcome = [withHints(), with1xx(102), passedOk(), withHints(2)][i]!;
-    const name = JSON.stringify(heads);
-    const before = (behind: string) => inParts(heads.slice(0, -1), `\n${behind}`);
-    return [
-      passes(`a head that ends late, then 200: ${name}`, before(ok()), outcome),
-      passes(`a head that ends late, then 100: ${name}`, before(CONTINUE + ok()), outcome),
-      passes(
-        `a head that ends late, then a reason of odd bytes: ${name}`,
-        before(response('200 \xe9', [L2], 'ok')),
-        { ...outcome, status: '200 \xe9' },
-      ),
-      passes(
-        `a head that ends late, then a reason in parts: ${name}`,
-        [...before('HTTP/1.1 200 O'), ...inParts(`K\r\n${L2}\r\n\r\nok`)],
-        outcome,
-      ),
-      invalid(`a head that ends late, then HTTP/2.0: ${name}`, before(whole('HTTP/2.0 200 OK'))),
-      invalid(
-        `a head that ends late, then chunks of HTTP/1.0: ${name}`,
-        before('HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n'),
-      ),
-    ];
-  },
-);
+const ENDS_LATE = [
+  { heads: hint, outcome: withHints() },
+  { heads: response('102 Processing'), outcome: with1xx(102) },
+  { heads: CONTINUE, outcome: passedOk() },
+  { heads: hint + CONTINUE + hint, outcome: withHints(2) },
+].flatMap(({ heads, outcome }) => {
+  const name = JSON.stringify(heads);
+  const before = (behind: string) => inParts(heads.slice(0, -1), `\n${behind}`);
+  return [
+    passes(`a head that ends late, then 200: ${name}`, before(ok()), outcome),
+    passes(`a head that ends late, then 100: ${name}`, before(CONTINUE + ok()), outcome),
+    passes(
+      `a head that ends late, then a reason of odd bytes: ${name}`,
+      before(response('200 \xe9', [L2], 'ok')),
+      { ...outcome, status: '200 \xe9' },
+    ),
+    passes(
+      `a head that ends late, then a reason in parts: ${name}`,
+      [...before('HTTP/1.1 200 O'), ...inParts(`K\r\n${L2}\r\n\r\nok`)],
+      outcome,
+    ),
+    invalid(`a head that ends late, then HTTP/2.0: ${name}`, before(whole('HTTP/2.0 200 OK'))),
+    invalid(
+      `a head that ends late, then chunks of HTTP/1.0: ${name}`,
+      before('HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n'),
+    ),
+  ];
+});
 
 /** Both parsers take it: of such short fields, they count less than comes. */
 const LONG = Array.from({ length: 980 }, (_, i) => `a${i % 10}: ${'b'.repeat(11)}`);
