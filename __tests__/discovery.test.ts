@@ -12,6 +12,7 @@ import { heldUntil, reply, resetConnection, startBackends } from './support/back
 import { NOBODY, startDiscovered } from './support/discovered.js';
 import { expectNothingBut, openHandles } from './support/handles.js';
 import { get, quietProxy, startProxyWith } from './support/proxy.js';
+import { unshowable, wordless } from './support/unshowable.js';
 import { gate, until } from './support/wait.js';
 
 const [A, B, C] = ['http://10.0.0.1:8081', 'http://10.0.0.2:8081', 'http://10.0.0.3:8081'] as const;
@@ -87,6 +88,20 @@ describe('discover', () => {
         throw Object.assign(new Error(), { message: Symbol('why') });
       },
       /Symbol\(why\)/,
+    ],
+    [
+      'throws what cannot even be shown',
+      () => {
+        throw unshowable();
+      },
+      /^what cannot be told$/,
+    ],
+    [
+      'throws an Error whose words cannot be told',
+      () => {
+        throw wordless();
+      },
+      /^what cannot be told$/,
     ],
     ['is empty', () => [], /^the answer is empty$/],
     ['is nonsense', () => 'nonsense', /must be a list such as .*; got 'nonsense'/],
@@ -174,13 +189,14 @@ describe('discover', () => {
         if (fails) throw new Error('no');
         return [A];
       },
-      { onError: () => Promise.reject('a bug'), onRecovery: () => Promise.reject('a bug, too') },
+      { onError: () => Promise.reject('a bug'), onRecovery: () => Promise.reject(wordless()) },
     );
     fails = false;
     await discovery.refresh();
 
     await until(() => warnings.length === 4);
     expect(warnings).toContain("discover: onError threw: 'a bug'");
+    expect(warnings).toContain('discover: onRecovery threw: what cannot be told');
   });
 
   it('looks once at a time', async () => {
@@ -420,6 +436,10 @@ describe('a wrong argument', () => {
     [() => fromDns('http://10.0.0.7:8081'), "got 'http://10.0.0.7:8081'"],
     [() => fromDns('http://[::1]:8081'), "got 'http://[::1]:8081'"],
     [() => fromDns('ftp://orders.internal'), "got 'ftp://orders.internal'"],
+    [() => fromDns('http://orders.internal:0'), "got 'http://orders.internal:0'"],
+    [() => fromDns('http://orders.internal/#a'), "got 'http://orders.internal/#a'"],
+    [() => fromDns('http://u:secret@orders.internal'), "got 'http://...@orders.internal'"],
+    [() => fromDns('http://u@orders.internal'), "got 'http://...@orders.internal'"],
     [
       () => fromDns('http://orders.internal', { family: 5 as never }),
       'option "family" must be 0, 4 or 6; got 5',
@@ -440,6 +460,7 @@ describe('a wrong argument', () => {
       () => fromSrv('_http._tcp.o.internal', { path: 'base' }),
       `option "path" must be a path such as '/base'; got 'base'`,
     ],
+    [() => fromSrv('_http._tcp.o.internal', { path: '/base#a' }), "got '/base#a'"],
   ])('%p: a TypeError says so', (call, message) => {
     expect(call).toThrow(TypeError);
     expect(call).toThrow(message);

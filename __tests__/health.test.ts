@@ -19,6 +19,7 @@ import { closeAfterTest } from './support/cleanup.js';
 import { expectNothingBut, openHandles } from './support/handles.js';
 import { get, quietProxy, type RunningProxy, startProxyWith } from './support/proxy.js';
 import { blackHole, refusedUrl } from './support/raw.js';
+import { unshowable } from './support/unshowable.js';
 import { until } from './support/wait.js';
 
 const QUICK = { path: '/healthz', interval: 5, rise: 2, fall: 3 };
@@ -141,6 +142,16 @@ describe('a backend', () => {
         },
       },
       'expect threw: Error: Symbol(why)',
+    ],
+    [
+      'is asked with what cannot even be shown',
+      reply(200),
+      {
+        expect: () => {
+          throw unshowable();
+        },
+      },
+      'expect threw: what cannot be told',
     ],
     [
       'is asked asynchronously',
@@ -305,6 +316,31 @@ describe('a check', () => {
 });
 
 describe('the checks', () => {
+  it('have a default where an option is undefined', async () => {
+    const unset = { timeout: undefined, rise: undefined, fall: undefined, headers: undefined };
+    const options = { ...unset, expect: undefined } as unknown as Partial<HealthOptions>;
+    const { sickly, healthy, log } = await startWard(1, options);
+    sickly[0]!.health = reply(400);
+    await until(() => healthy().length === 0);
+    sickly[0]!.health = reply(399);
+    await until(() => healthy().length === 1);
+
+    expect(log).toEqual([
+      expect.stringContaining('3 checks in a row have failed: status 400'),
+      expect.stringContaining('2 checks in a row have succeeded'),
+    ]);
+  });
+
+  it('wait for the default interval where it is undefined', async () => {
+    const options = { interval: undefined } as unknown as Partial<HealthOptions>;
+    const [rare, quick] = await Promise.all([startWard(1, options), startWard(1)]);
+    await until(() => rare.sickly[0]!.checks > 0);
+    const { checks } = quick.sickly[0]!;
+    await until(() => quick.sickly[0]!.checks > checks + 20);
+
+    expect(rare.sickly[0]!.checks).toBe(1);
+  });
+
   it('follow setTargets()', async () => {
     const { proxy, sickly, backends } = await startWard(2);
     const [one, two] = backends as [Backend, Backend];
@@ -398,6 +434,20 @@ describe('a wrong argument', () => {
   ])('%p: a TypeError says so', (options, message) => {
     expect(() => checkHealth(proxy, options as HealthOptions)).toThrow(TypeError);
     expect(() => checkHealth(proxy, options as HealthOptions)).toThrow(message);
+  });
+
+  it('a proxy that is checked already: two would undo each other', () => {
+    const checked = quietProxy({ target: 'http://10.0.0.1' });
+    const stop = checkHealth(checked, { path: '/' });
+    expect(() => checkHealth(checked, { path: '/b' })).toThrow(
+      new TypeError('checkHealth: the proxy is checked already; end those checks first'),
+    );
+
+    stop();
+    const again = checkHealth(checked, { path: '/b' });
+    stop(); // not those that are not its own
+    expect(() => checkHealth(checked, { path: '/c' })).toThrow(TypeError);
+    again();
   });
 
   it('a first one that is no proxy, too', () => {

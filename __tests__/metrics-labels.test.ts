@@ -74,6 +74,11 @@ describe('label values are bounded', () => {
       'TLS',
     ],
     [
+      'a Unix socket that is not there',
+      async () => ({ target: { socketPath: '/nowhere/orders.sock' } }),
+      'ENOENT',
+    ],
+    [
       "an error of a user's own",
       async () => ({
         target: (await startBackend(reply(200))).url,
@@ -86,10 +91,13 @@ describe('label values are bounded', () => {
   ])('whatever goes wrong: %s', async (_what, options, cause) => {
     const running = await startMetered({ retry: false, ...(await options()) });
 
+    let backend = '';
+    running.proxy.events.on('hop', (hop) => {
+      backend = hop.backend;
+    });
     for (const path of ['/1', '/2']) await get(running.url + path);
     await idle(running);
 
-    const { host: backend } = new URL(running.proxy.status().backends[0]!.url);
     for (const [name, label] of Object.entries({ attempts: 'outcome', failures: 'cause' })) {
       expect(await running.samples(`${name}_total`)).toEqual([
         [{ proxy, backend, [label]: cause }, 2],

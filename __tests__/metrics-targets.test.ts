@@ -1,8 +1,10 @@
 // What the metrics of a proxy have of backends that come and go, and of those that are not healthy.
 import { describe, expect, it } from '@jest/globals';
+import { Registry } from 'prom-client';
+import { collectMetrics } from '../src/metrics/index.js';
 import { heldUntil, reply, startBackend, startBackends } from './support/backend.js';
 import { idle, startMetered } from './support/metered.js';
-import { get } from './support/proxy.js';
+import { get, quietProxy } from './support/proxy.js';
 import { gate, until } from './support/wait.js';
 
 const proxy = 'default';
@@ -23,6 +25,21 @@ describe('a backend that has left', () => {
     await running.register.metrics();
     expect(await running.register.metrics()).not.toContain(old.host);
     expect(await running.samples('requests_total')).toHaveLength(1);
+  });
+
+  it('is not taken for one that is there, where a listener before has set others', async () => {
+    const [old, next, newest] = await startBackends(reply(200), reply(200), reply(200));
+    const own = quietProxy({ target: old.url });
+    own.events.once('targets', () => own.setTargets(newest.url));
+    const register = new Registry();
+    collectMetrics(own, { register });
+
+    own.setTargets(next.url);
+
+    const text = await register.metrics();
+    expect(text).toContain(`tiny_proxy_retries_total{proxy="default",backend="${newest.host}"} 0`);
+    await register.metrics();
+    expect(await register.metrics()).not.toContain(next.host);
   });
 
   it('is seen once more when its last attempt is over', async () => {

@@ -97,6 +97,7 @@ describe('counters', () => {
       [{ proxy, reason: 'client-gone' }, 1],
     ]);
     expect(await running.samples('failures_total')).toEqual([]);
+    expect(await running.samples('attempt_duration_seconds_count')).toEqual([]); // it has none
   });
 
   it('tell how often a breaker has opened, from 0 on', async () => {

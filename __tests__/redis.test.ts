@@ -2,10 +2,10 @@
 // in e2e/redis*.e2e.ts.
 import { describe, expect, it } from '@jest/globals';
 import express from 'express';
-import { createClient, createCluster } from 'redis';
+import { createClient, createCluster, createSentinel } from 'redis';
 import { createClient as createClient4 } from 'redis4';
 import { createClient as createClient5 } from 'redis5';
-import { type SharedBreakersOptions, shareBreakers } from '../src/redis/index.js';
+import { type RedisClient, type SharedBreakersOptions, shareBreakers } from '../src/redis/index.js';
 import { read, type Word, write } from '../src/redis/message.js';
 import { failTimes, reply, startBackend } from './support/backend.js';
 import { closeAfterTest } from './support/cleanup.js';
@@ -42,6 +42,24 @@ describe('wrong arguments throw a TypeError that shows right ones', () => {
     const call = () => shareBreakers(proxy(), options);
     expect(call).toThrow(TypeError);
     expect(call).toThrow(/option "client" must be a connected client of redis: .*; got /);
+  });
+
+  it('a sentinel as the client: its sendCommand() is another', () => {
+    const sentinelRootNodes = [{ host: '127.0.0.1', port: 1 }];
+    const client = createSentinel({ name: 'a', sentinelRootNodes }) as unknown as RedisClient;
+
+    expect(() => shareBreakers(proxy(), { client, prefix: 'orders:' })).toThrow(
+      /option "client" must be a connected client of redis: .*; got one of createSentinel\(\)$/,
+    );
+  });
+
+  it('a client of redis 4 in legacy mode, whose sendCommand() answers no promise', async () => {
+    const legacy = (options: object) => createClient4({ ...options, legacyMode: true });
+    const client = (await clientInVain(legacy as never)) as RedisClient;
+
+    expect(() => shareBreakers(proxy(), { client, prefix: 'orders:' })).toThrow(
+      /option "client" must be a connected client of redis: .*; got one in legacyMode$/,
+    );
   });
 
   it.each([undefined, '', 'with space', 'line\nbreak', 7, 'x'.repeat(201)])(

@@ -12,6 +12,7 @@ import { closeAfterTest } from './support/cleanup.js';
 import { type ClientInit, get, quietProxy, startProxy } from './support/proxy.js';
 import { sendRaw } from './support/raw.js';
 import { pageOf, startPage } from './support/status-page.js';
+import { wordless } from './support/unshowable.js';
 import { delivery, once } from './support/wait.js';
 
 const TARGET = 'http://10.0.0.1:8081';
@@ -82,6 +83,13 @@ describe('an access function', () => {
         throw new Error('no session');
       },
       'threw Error: no session',
+    ],
+    [
+      'throws an error whose words cannot be told',
+      () => {
+        throw wordless();
+      },
+      'threw what cannot be told',
     ],
     [
       'throws what is no error',

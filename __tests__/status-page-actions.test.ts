@@ -96,6 +96,8 @@ describe('with actions: true', () => {
     page.close();
 
     expect(drained()).toEqual([false, false]);
+    expect((await act('drain', urls[0]!)).status).toBe(404);
+    expect(drained()).toEqual([false, false]);
   });
 
   it.each([

@@ -110,6 +110,22 @@ describe('with the SDK', () => {
   });
 
   it.each([
+    ['/x', '[::1]:8080', { 'url.path': '/x', 'server.address': '::1', 'server.port': 8080 }],
+    ['/x', 'shop.example', { 'url.path': '/x', 'server.address': 'shop.example' }],
+    ['http://u:secret@evil.example/x?a', 'shop.example', { 'url.path': '/x' }],
+    ['http://u:secret@evil.example', 'shop.example', { 'url.path': '/' }],
+  ])('GET %s of Host %s', async (path, host, told) => {
+    const { url: target } = await startBackend(reply(200));
+    const { port } = await startTraced({ target });
+
+    await sendRaw(port, `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+
+    const { attributes } = (await ended(path.startsWith('/') ? 1 : 0)).request;
+    expect(attributes).toMatchObject(told);
+    expect(JSON.stringify(attributes)).not.toContain('secret');
+  });
+
+  it.each([
     ['a=1&b=2', 'a=REDACTED&b=REDACTED'],
     ['s3cret', 'REDACTED'],
     ['a=', 'a=REDACTED'],

@@ -32,7 +32,8 @@ const SRV: Rules<SrvOptions> = {
   ...DNS,
   protocol: [(value) => value === 'http' || value === 'https', "'http' or 'https'"],
   path: [
-    (value) => value === '' || (typeof value === 'string' && /^\/[\x21-\x7e]*$/.test(value)),
+    (value) =>
+      value === '' || (typeof value === 'string' && /^\/[\x21\x22\x24-\x7e]*$/.test(value)),
     "a path such as '/base'",
   ],
 };
@@ -53,10 +54,13 @@ export function checkDns(url: string | URL, options: DnsOptions): URL {
   const text = String(url);
   const parsed = URL.canParse(text) ? new URL(text) : null;
   const host = parsed?.hostname.replace(/^\[|\]$/g, '') ?? '';
-  const isHttp = parsed !== null && /^https?:$/.test(parsed.protocol);
-  if (isHttp && host !== '' && isIP(host) === 0) return parsed;
+  const isHttp = parsed !== null && /^https?:$/.test(parsed.protocol) && parsed.port !== '0';
+  const isBare = parsed?.username === '' && parsed.password === '' && parsed.hash === '';
+  if (isHttp && isBare && host !== '' && isIP(host) === 0) return parsed;
   const expected = "a URL with a host name, for example 'http://orders.internal:8081'";
-  throw wrong('fromDns', 'the first argument', expected, url);
+  const shown =
+    parsed?.username || parsed?.password ? `${parsed.protocol}//...@${parsed.host}` : url;
+  throw wrong('fromDns', 'the first argument', expected, shown);
 }
 
 /** @throws {TypeError} that names what is wrong, its value and a right one. */

@@ -161,18 +161,22 @@ class Watch {
   }
 }
 
-function asError(thrown: unknown): Error {
-  if (!types.isNativeError(thrown)) return new Error(inspect(thrown));
-  return typeof thrown.message === 'string' ? thrown : new Error(String(thrown.message));
+const UNTOLD = 'what cannot be told';
+
+/** One line about a thrown value, whatever it is: showing it may throw, too. */
+function describe(thrown: unknown): string {
+  try {
+    if (!types.isNativeError(thrown)) return inspect(thrown, { depth: 0 }).split('\n', 1)[0]!;
+    return `${String(thrown.name)}: ${String(thrown.message)}`.split('\n', 1)[0]!;
+  } catch {
+    return UNTOLD;
+  }
 }
 
-/** inspect() would throw at an Error whose message is a Symbol. */
-function describe(thrown: unknown): string {
-  const isError = types.isNativeError(thrown);
-  const what = isError
-    ? `${String(thrown.name)}: ${String(thrown.message)}`
-    : inspect(thrown, { depth: 0 });
-  return what.split('\n', 1)[0]!;
+function asError(thrown: unknown): Error {
+  const told = describe(thrown);
+  const isError = types.isNativeError(thrown) && told !== UNTOLD;
+  return isError && typeof thrown.message === 'string' ? thrown : new Error(told);
 }
 
 /** One of the user's that throws does no harm, nor one whose promise is rejected. */

@@ -36,17 +36,24 @@ const JITTER = 0.1;
 /** The first check of a backend comes within so many milliseconds. */
 const FIRST_MS = 1000;
 
+/** Once a proxy: two would undo each other's work. */
+const checked = new WeakSet<TinyProxy>();
+
 /**
  * Asks each backend of a proxy, again and again, whether it is well, and tells the proxy. Every
  * backend is healthy until `fall` checks have failed. It follows `setTargets()`, ends with the proxy's
  * `close()`, and keeps no process alive. Answers the function that ends it: all are healthy then.
  *
- * @throws {TypeError} that names a wrong option, its value and a right one; for a proxy that is closed.
+ * @throws {TypeError} that names a wrong option, its value and a right one; for a proxy that is closed,
+ *   or checked already.
  */
 export function checkHealth(proxy: TinyProxy, options: HealthOptions): () => void {
   checkHealthOptions(proxy, options);
+  if (checked.has(proxy))
+    throw new TypeError('checkHealth: the proxy is checked already; end those checks first');
+  checked.add(proxy);
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  const checks: Checks = { ...DEFAULTS, ...options, ...Object.fromEntries(given) };
+  const checks: Checks = { ...DEFAULTS, path: options.path, ...Object.fromEntries(given) };
   const patients = new Map<string, Patient>();
 
   /** What an event tells may be old already: a listener before us has set other targets since. */
@@ -63,7 +70,11 @@ export function checkHealth(proxy: TinyProxy, options: HealthOptions): () => voi
     }
   }
 
+  let isOver = false;
   function stopChecking(): void {
+    if (isOver) return;
+    isOver = true;
+    checked.delete(proxy);
     proxy.events.off('targets', follow).off('close', stopChecking);
     const urls = [...patients.keys()];
     for (const patient of patients.values()) patient.leave();

@@ -63,11 +63,17 @@ function verdict(expect: Checks['expect'], status: number): string | null {
     if (answer === false) return `status ${status}`;
     return `expect must answer true or false; got ${inspect(answer, { depth: 0 })}`;
   } catch (thrown) {
-    const isError = types.isNativeError(thrown); // inspect() would throw at one whose message is a Symbol
-    const what = isError
-      ? `${String(thrown.name)}: ${String(thrown.message)}`
-      : inspect(thrown, { depth: 0 });
-    return `expect threw: ${what.split('\n', 1)[0]}`;
+    return `expect threw: ${describe(thrown)}`;
+  }
+}
+
+/** One line about a thrown value, whatever it is: showing it may throw, too. */
+function describe(thrown: unknown): string {
+  try {
+    if (!types.isNativeError(thrown)) return inspect(thrown, { depth: 0 }).split('\n', 1)[0]!;
+    return `${String(thrown.name)}: ${String(thrown.message)}`.split('\n', 1)[0]!;
+  } catch {
+    return 'what cannot be told';
   }
 }
 

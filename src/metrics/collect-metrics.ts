@@ -42,12 +42,8 @@ export function collectMetrics(proxy: TinyProxy, options: MetricsOptions): () =>
   }
   const series = new Series(name);
   family.add(name, proxy, series);
-  const removeListeners = listen(proxy, countingListeners(family, series));
-  setBackends(
-    family,
-    series,
-    proxy.status().backends.map(({ url }) => url),
-  );
+  const removeListeners = listen(proxy, countingListeners(family, series, proxy));
+  setBackends(family, series, proxy);
   let collecting = true;
   return function stopCollecting() {
     if (!collecting) return;
@@ -58,8 +54,9 @@ export function collectMetrics(proxy: TinyProxy, options: MetricsOptions): () =>
   };
 }
 
-function setBackends(family: Family, series: Series, urls: readonly string[]): void {
-  const backends = urls.map(backendLabel);
+/** What an event tells of them may be old: a listener before us has set others since. */
+function setBackends(family: Family, series: Series, proxy: TinyProxy): void {
+  const backends = proxy.status().backends.map(({ url }) => backendLabel(url));
   series.setBackends(backends);
   for (const backend of backends) {
     // From 0 on: Prometheus sees no increase in the first value of a series.
@@ -84,7 +81,7 @@ function familyOf({ register, prefix = 'tiny_proxy_', buckets }: MetricsOptions)
 }
 
 /** What is counted, by the event that tells of it. */
-function countingListeners(family: Family, series: Series): Listeners {
+function countingListeners(family: Family, series: Series, proxy: TinyProxy): Listeners {
   return {
     done({ req, status, ms, noRetry }) {
       const method = methodLabel(req.method);
@@ -92,15 +89,17 @@ function countingListeners(family: Family, series: Series): Listeners {
       series.observe(family.requestSeconds, { status: statusClass(status) }, ms / 1000);
       if (noRetry !== null) series.count(family.noRetries, { reason: noRetry });
     },
-    hop({ backend, outcome, ms, failed }) {
+    hop({ backend, outcome, ms, status, failed }) {
       const label = outcomeLabel(outcome);
       series.count(family.attempts, { backend, outcome: label });
-      series.observe(family.attemptSeconds, { backend, failed: String(failed) }, ms / 1000);
+      // One whose client has left, or that has waited for a connection in vain, has no time to tell.
+      if (failed || status !== null)
+        series.observe(family.attemptSeconds, { backend, failed: String(failed) }, ms / 1000);
       if (failed) series.count(family.failures, { backend, cause: label });
     },
     retry: ({ backend }) => series.count(family.retries, { backend }),
     break: ({ backend }) => series.count(family.breakerOpens, { backend }),
-    targets: ({ backends }) => setBackends(family, series, backends),
+    targets: () => setBackends(family, series, proxy),
   };
 }
 

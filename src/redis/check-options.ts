@@ -48,14 +48,26 @@ function isClient(value: unknown): boolean {
   const client = value as Record<string, unknown> | null | undefined;
   const methods = ['sendCommand', 'duplicate', 'connect', 'subscribe', 'on', 'off'];
   if (!methods.every((method) => typeof client?.[method] === 'function')) return false;
+  if (isSentinel(client) || isLegacy(client)) return false;
   return client?.isOpen === true && typeof client.isReady === 'boolean' && !('masters' in client);
 }
+
+/** Of `createSentinel()`: its `sendCommand()` takes other arguments. */
+const isSentinel = (client: unknown): boolean => isOf(client, 'acquire');
+
+/** Of redis 4, with `legacyMode: true`: its `sendCommand()` answers no promise. */
+const isLegacy = (client: unknown): boolean =>
+  isOf(client, 'options') &&
+  isOf(client.options, 'legacyMode') &&
+  client.options.legacyMode === true;
 
 function wrong(what: string, expected: string, value: unknown): TypeError {
   return new TypeError(`shareBreakers: ${what} must be ${expected}; got ${show(value)}`);
 }
 
 function show(value: unknown): string {
+  if (isSentinel(value)) return 'one of createSentinel()';
+  if (isLegacy(value)) return 'one in legacyMode';
   if (isOf(value, 'isOpen') && value.isOpen === false) return 'a client that is not connected';
   return inspect(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY }).slice(0, 120);
 }

@@ -97,7 +97,9 @@ export class Link {
         this.#note(command, trouble);
         resolve(answer);
       };
-      this.#client.sendCommand(args).then(
+      // Async: nothing is thrown here, whatever a client is like.
+      const send = async (): Promise<unknown> => this.#client.sendCommand(args);
+      send().then(
         (answer) => settle(answer, null),
         (error) => settle(undefined, textOf(error)),
       );

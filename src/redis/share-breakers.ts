@@ -74,7 +74,9 @@ export function shareBreakers(proxy: TinyProxy, options: SharedBreakersOptions):
   if (sharing.has(proxy)) throw new TypeError('shareBreakers: this proxy shares them already');
   sharing.add(proxy);
   const { client, prefix, failures = 5 } = options;
-  const me = `${hostname().replace(/[^\w.-]/g, '_')}`.slice(0, 64);
+  const me = hostname()
+    .replace(/[^\w.-]/g, '_')
+    .slice(0, 64);
   const replica = `${me}:${process.pid}/${randomBytes(4).toString('hex')}`;
   const channel = `${prefix}breakers`;
   const counts = { opened: 0, closed: 0, refused: 0, ignored: 0 };

@@ -19,10 +19,6 @@ export class Streak {
     this.#replicas.clear();
   }
 
-  has(replica: string): boolean {
-    return this.#replicas.has(replica);
-  }
-
   hasOthersThan(replica: string): boolean {
     return this.#replicas.size > (this.#replicas.has(replica) ? 1 : 0);
   }

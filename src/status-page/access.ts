@@ -47,7 +47,12 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 const kind = (value: unknown): string => (value === null ? 'null' : typeof value);
 
 function describe(thrown: unknown): string {
-  return types.isNativeError(thrown) ? `${thrown.name}: ${thrown.message}` : kind(thrown);
+  if (!types.isNativeError(thrown)) return kind(thrown);
+  try {
+    return `${String(thrown.name)}: ${String(thrown.message)}`;
+  } catch {
+    return 'what cannot be told';
+  }
 }
 
 const LOOPBACK_PEER = /^(?:::ffff:)?127(?:\.\d{1,3}){3}$|^::1$/i;

@@ -10,16 +10,17 @@ export type Action = 'drain' | 'undrain';
 /** What the page has drained, and how that is undone. What others have drained is theirs. */
 export class Drains {
   readonly #undo = new Map<string, (() => void)[]>();
+  #isOver = false;
 
   readonly has = (proxy: string, url: string): boolean => this.#undo.has(keyOf(proxy, url));
 
   /**
-   * Answers a status: 204; 404 where there is no such backend; 409 where it was not drained here.
+   * Answers a status: 204; 404 where there is no such backend, or all is over; 409 where it was not drained here.
    * Backends that differ in their query alone go together.
    */
   act(action: Action, { name, proxy, recorder }: Followed, url: string): number {
     const found = proxy.status().backends.filter((backend) => shownUrl(backend.url) === url);
-    if (found.length === 0) return 404;
+    if (found.length === 0 || this.#isOver) return 404;
     const meant = found.map((backend) => backend.url);
     const key = keyOf(name, url);
     // One that has left and come back is another, which is not drained.
@@ -40,8 +41,9 @@ export class Drains {
     return 204;
   }
 
-  /** Puts all back that the page has drained. */
+  /** Puts all back that the page has drained; it drains no more. */
   end(): void {
+    this.#isOver = true;
     for (const undo of this.#undo.values()) for (const each of undo) each();
     this.#undo.clear();
   }

@@ -27,10 +27,14 @@ export function compileMethodNames(known: string | undefined): MethodNames {
 /** Of a request, whoever has a span for it already. */
 export function requestAttributes(requestId: string, req: Request): Attributes {
   return {
-    'url.path': req.originalUrl.split('?', 1)[0]!,
+    'url.path': pathOf(req.originalUrl),
     ...(requestId !== '' && { 'tiny_proxy.request_id': requestId }),
   };
 }
+
+/** Of an absolute form (RFC 9112 3.2.2) its path alone: a password may stand in it. */
+const pathOf = (url: string): string =>
+  url.split('?', 1)[0]!.replace(/^[a-z][a-z\d+.-]*:\/\/[^/]*/i, '') || '/';
 
 /** What a server tells besides. Who the client is, and what it called, goes by `trust proxy`. */
 export function serverAttributes(req: Request): Attributes {
@@ -43,7 +47,7 @@ export function serverAttributes(req: Request): Attributes {
     'url.scheme': protocol,
     'network.protocol.version': httpVersion,
     ...(at !== -1 && { 'url.query': withoutValues(originalUrl.slice(at + 1)) }),
-    ...(hostname && { 'server.address': hostname }),
+    ...(hostname && { 'server.address': bare(hostname) }),
     ...(port !== undefined && { 'server.port': Number(port) }),
     ...(ip !== undefined && { 'client.address': ip }),
     ...(userAgent !== undefined && { 'user_agent.original': userAgent }),
@@ -65,10 +69,13 @@ function backendAddress(backend: string): Attributes {
   if (backend.startsWith('unix:')) return { 'server.address': backend.slice('unix:'.length) };
   const colon = backend.lastIndexOf(':');
   return {
-    'server.address': backend.slice(0, colon).replace(/^\[|\]$/g, ''),
+    'server.address': bare(backend.slice(0, colon)),
     'server.port': Number(backend.slice(colon + 1)),
   };
 }
+
+/** An IPv6 address is told without its brackets. */
+const bare = (hostname: string): string => hostname.replace(/^\[|\]$/g, '');
 
 /** Without what its query holds: tokens, addresses and names are sent in there. */
 export function urlFull(url: string): string {
