@@ -116,6 +116,21 @@ describe("errors: 'next'", () => {
     expect(backend.received.map((request) => request.body)).toEqual([body]);
   });
 
+  it('has the bytes of what the app has answered in the log and in `done`', async () => {
+    const { proxy, url, log } = await startProxyWith(
+      { target: await refusedUrl(), errors: 'next', retry: false },
+      { captureLog: 'json' },
+    );
+    const bytes: number[] = [];
+    proxy.events.on('done', (done) => bytes.push(done.bytes));
+
+    const { body } = await get(url);
+
+    await until(() => log.length === 1);
+    expect(JSON.parse(log[0]!)).toMatchObject({ bytes: body.length });
+    expect(bytes).toEqual([body.length]);
+  });
+
   it('lets one answer that is asked by an app that has removed all listeners', async () => {
     const [first, second] = await startTwo();
     const { url } = await startProxy((app) => {

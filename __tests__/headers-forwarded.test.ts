@@ -1,13 +1,41 @@
-import type { IncomingMessage } from 'node:http';
+import { createServer as createHttpServer, get as httpGet, type IncomingMessage } from 'node:http';
 import { createServer, get as httpsGet } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import express from 'express';
 import { reply, startBackend } from './support/backend.js';
 import { localhostCertificate } from './support/certificates.js';
+import { closeAfterTest } from './support/cleanup.js';
 import { LoopbackServer } from './support/loopback-server.js';
 import { get, type MountOptions, quietProxy, startProxy, startProxyWith } from './support/proxy.js';
 import { sendRaw } from './support/raw.js';
 import { once } from './support/wait.js';
+
+/** Of an app that listens on a Unix socket, as nginx has it: nobody has an address there. */
+async function forwardedBehindSocket(trustProxy: boolean): Promise<unknown> {
+  const backend = await startBackend(reply(200));
+  const app = express()
+    .set('trust proxy', trustProxy)
+    .use(quietProxy({ target: backend.url }));
+  const socketPath = join(tmpdir(), `forwarded-${process.pid}.sock`);
+  const server = createHttpServer(app).listen(socketPath);
+  closeAfterTest(() => void server.close());
+  const headers = { 'X-Forwarded-For': '203.0.113.7' };
+  const request = httpGet({ socketPath, headers, agent: false });
+  const [response] = await once<[IncomingMessage]>(request, 'response');
+  response.resume();
+  return backend.received[0]?.headers['x-forwarded-for'];
+}
+
+describe('a client that has no address', () => {
+  it.each([
+    [true, '203.0.113.7'],
+    [false, undefined],
+  ])('adds none to X-Forwarded-For; trust proxy: %p', async (trustProxy, expected) => {
+    expect(await forwardedBehindSocket(trustProxy)).toBe(expected);
+  });
+});
 
 /** What an outer proxy, or a liar, says about the client. */
 const CLAIMS = {

@@ -82,6 +82,6 @@ describe('who the client is', () => {
   });
 
   it('is nobody where its connection is gone already', () => {
-    expect(told(['Host: h'], { peer: undefined })).toMatchObject({ 'x-forwarded-for': '' });
+    expect(told(['Host: h'], { peer: undefined })).not.toHaveProperty(['x-forwarded-for']);
   });
 });

@@ -4,11 +4,11 @@ import {
   checkedHeaders,
   type HeaderMap,
   invalid,
-  joinField,
   passableHeaders,
   type RawHead,
   readHead,
 } from '../src/headers.js';
+import { joinField } from '../src/respond.js';
 
 function head(fields: [string, string][] = [], given: Partial<RawHead> = {}): HeaderMap {
   return readHead({

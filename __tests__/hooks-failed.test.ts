@@ -264,6 +264,33 @@ describe('a hook that fails when all is decided', () => {
     expect(log.join()).toContain('the hook');
   });
 
+  it('of the response head leaves nothing of the backend on the error', async () => {
+    const backend = await startBackend(
+      reply(200, 'whole', { 'Set-Cookie': ['sid=1'], Location: '/a', 'X-Internal': '10.0.0.3' }),
+    );
+    const proxy = quietProxy({ target: backend.url });
+    const { url } = await startProxy((app) =>
+      app.use((_req, res, next) => {
+        res.set('X-App', 'mine');
+        const { writeHead } = res;
+        // As on-headers has it.
+        res.writeHead = ((status: number, ...rest: unknown[]) => {
+          for (const [name, value] of Object.entries(rest.at(-1) as object)) res.set(name, value);
+          if (status === 200) throw new Error('a bug');
+          return writeHead.call(res, status);
+        }) as typeof writeHead;
+        next();
+      }, proxy),
+    );
+
+    const { status, headers, text } = await get(url);
+
+    expect([status, JSON.parse(text).code]).toEqual([500, 'HOOK_FAILED']);
+    expect(headers).toMatchObject({ 'x-app': 'mine', 'content-type': 'application/problem+json' });
+    for (const name of ['set-cookie', 'location', 'x-internal'])
+      expect(headers).not.toHaveProperty(name);
+  });
+
   it('does not break the response: on.end', async () => {
     const backend = await startBackend(reply(200, 'whole'));
     const { url, proxy, log } = await startProxyWith(

@@ -230,6 +230,24 @@ describe('modifyResponse', () => {
     expect(rawText).not.toContain('a body');
   });
 
+  it('may make another status of a 304: its length was that of no body', async () => {
+    const { url: target } = await startRawBackend(
+      'HTTP/1.1 304 Not Modified\r\nContent-Length: 100\r\nETag: "a"\r\n\r\n',
+    );
+    const { url } = await startProxyWith({
+      target,
+      modifyResponse(response) {
+        response.status = 200;
+      },
+    });
+
+    const { status, text, aborted, headers } = await get(url);
+
+    expect({ status, text, aborted, etag: headers.etag }).toEqual({
+      ...{ status: 200, text: '', aborted: false, etag: '"a"' },
+    });
+  });
+
   it('runs only for the response that is passed on', async () => {
     let calls = 0;
     const backend = await startBackend(failTimes(2, reply(200)));

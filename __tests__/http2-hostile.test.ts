@@ -1,6 +1,9 @@
 // What a hostile HTTP/2 backend can send: floods, nonsense, silence. It costs its own requests alone.
+import { createServer } from 'node:http2';
 import { PassThrough } from 'node:stream';
+import { createServer as createTlsServer } from 'node:tls';
 import { describe, expect, it } from '@jest/globals';
+import { localhostCertificate } from './support/certificates.js';
 import {
   ACK,
   CONTINUATION,
@@ -23,10 +26,11 @@ import {
   WINDOW_UPDATE,
   whole,
 } from './support/frames.js';
-import { startHttp2Proxy } from './support/http2-backend.js';
+import { answer, startHttp2Backend, startHttp2Proxy } from './support/http2-backend.js';
 import { outcomes, requestLine } from './support/log-lines.js';
+import { LoopbackServer } from './support/loopback-server.js';
 import { bytesInUse, MB, mostInUse } from './support/memory.js';
-import { get, open, readBody } from './support/proxy.js';
+import { type ClientResponse, get, open, readBody } from './support/proxy.js';
 import { standstill, until } from './support/wait.js';
 
 const times = (count: number, bytes: Buffer): Buffer =>
@@ -139,6 +143,20 @@ describe('a flood', () => {
   });
 });
 
+describe('a client that sends more fields than the backend takes', () => {
+  it('gets a 431, and nothing is counted', async () => {
+    const backend = await startHttp2Backend(answer(200)); // Node's takes 128, its own four among them
+    const { url, proxy } = await startHttp2Proxy(backend.url);
+    const headers = Object.fromEntries(Array.from({ length: 130 }, (_, i) => [`x-${i}`, '1']));
+
+    const { status, text } = await get(url, { headers });
+
+    expect([status, JSON.parse(text).code]).toEqual([431, 'BAD_REQUEST']);
+    expect(proxy.status()).toMatchObject({ retries: 0, backends: [{ attempts: 1, failures: 0 }] });
+    expect((await get(url)).status).toBe(200);
+  });
+});
+
 describe('a backend that pushes', () => {
   it('is refused', async () => {
     const pushed = Buffer.concat([
@@ -213,6 +231,28 @@ describe('a backend that is silent', () => {
     expect((await get(url, { method: 'POST' })).text).toBe('whole');
     expect(mute.framesOf(HEADERS)).toEqual([]);
     await until(() => mute.openSockets() === 0);
+  });
+
+  it('about its SETTINGS on one connection is asked on another, after connectTimeout', async () => {
+    const inner = createServer((_req, res) => res.end('well'));
+    let connections = 0;
+    const server = createTlsServer({ ...localhostCertificate, ALPNProtocols: ['h2'] }, (socket) => {
+      socket.on('error', () => {});
+      connections += 1;
+      if (connections > 1) inner.emit('connection', socket);
+    });
+    const { host } = await new LoopbackServer(server).start();
+    const options = { connectTimeout: 100, retry: false, breaker: false } as const;
+    const { url } = await startHttp2Proxy(`https://${host}`, options);
+
+    const answers: Promise<ClientResponse>[] = [];
+    await until(() => {
+      answers.push(get(url)); // so that somebody waits for it all the time
+      return connections === 2;
+    });
+
+    const statuses = (await Promise.all(answers)).map(({ status }) => status);
+    expect(new Set(statuses)).toEqual(new Set([504, 200]));
   });
 
   it('about its window stops an upload, for attemptTimeout', async () => {

@@ -125,6 +125,17 @@ function nested(path: string, value: unknown): object {
     .reduceRight<unknown>((inner, name) => ({ [name]: inner }), value) as object;
 }
 
+describe('TLS options that cannot be used', () => {
+  it('are refused at mount, without a word of the key', () => {
+    const error = errorOf(mount({ ssl: { cert: 'no certificate', key: 'secret' } }));
+
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.message).toContain(`option "ssl" must be what tls.connect() takes`);
+    expect(error.message).toContain('no start line');
+    expect(error.message).not.toContain('secret');
+  });
+});
+
 describe('a wrong value', () => {
   it.each(WRONG)('of %s, %p, is refused at mount by name, value and a right one', (...row) => {
     const [path, value, right, shown = inspect(value)] = row;

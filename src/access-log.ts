@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import morgan from 'morgan';
 import { applySafely, atOnce, describe, hookError, warn } from './errors.js';
-import { exchangeOf, type Hop, sentStatus } from './exchange.js';
+import { exchangeOf, type Hop, sentBytes, sentStatus } from './exchange.js';
 import type { LogFormat, LogOptions } from './options.js';
 import { standardOutput } from './standard-output.js';
 import { resolveLog } from './validate-options.js';
@@ -54,7 +54,6 @@ export function accessLog(
 }
 
 export function createLog(options: LogOptions & { format: LogFormat }): AccessLog {
-  registerTokens();
   const { format, stream = standardOutput, skip } = options;
   const failed = (thrown: unknown): void =>
     warn('TINY_PROXY_LOG', `log.stream threw: ${describe(thrown)}`);
@@ -126,19 +125,13 @@ function formatter(format: LogFormat): Formatter {
   );
 }
 
-let registered = false;
-
-/** morgan's tokens are global, one name one function. */
-export function registerTokens(): void {
-  if (registered) return;
-  registered = true;
-  morgan.token('request-id', (req) => (req as Request).id);
-  morgan.token('hops', (req) => hopsText((req as Request).hops));
-  morgan.token('backend', (req) => (req as Request).hops?.at(-1)?.backend);
-  morgan.token('attempts', (req) => String((req as Request).hops?.length ?? 0));
-  morgan.token('upstream-time', (req) => exchangeOf(req)?.upstreamMs?.toFixed(3));
-  morgan.token('no-retry', (req) => exchangeOf(req)?.noRetry ?? undefined);
-}
+// morgan's tokens are global, one name one function: for the app's own morgan, too.
+morgan.token('request-id', (req) => (req as Request).id);
+morgan.token('hops', (req) => hopsText((req as Request).hops));
+morgan.token('backend', (req) => (req as Request).hops?.at(-1)?.backend);
+morgan.token('attempts', (req) => String((req as Request).hops?.length ?? 0));
+morgan.token('upstream-time', (req) => exchangeOf(req)?.upstreamMs?.toFixed(3));
+morgan.token('no-retry', (req) => exchangeOf(req)?.noRetry ?? undefined);
 
 function hopsText(hops: readonly Hop[] | undefined): string {
   if (hops === undefined || hops.length === 0) return '-';
@@ -166,7 +159,7 @@ const FORMATS: Partial<Record<string, Formatter>> = {
     return `${client} ${request} ${response} ${hopsText((req as Request).hops)}`;
   },
 
-  json(tokens, req, res) {
+  json(_tokens, req, res) {
     const { id = null, hops = [] } = req as Partial<Request>;
     const exchange = exchangeOf(req);
     return escapeLine(
@@ -177,7 +170,7 @@ const FORMATS: Partial<Record<string, Formatter>> = {
         method: req.method,
         url: (req as Request).originalUrl ?? req.url,
         status: statusOf(req, res),
-        bytes: exchange?.bytes ?? (Number(tokens.res!(req, res, 'content-length')) || 0),
+        bytes: sentBytes(exchange, res),
         ms: totalMs(req),
         hops: hops.map((hop) => ({ ...hop, ms: round(hop.ms) })),
         noRetry: exchange?.noRetry ?? '-',

@@ -1,4 +1,3 @@
-import type { Request } from 'express';
 import { type Balance, compileBalance } from './balance.js';
 import { Breaker, type BreakerChange, type BreakerState, type Ticket } from './breaker.js';
 import type { ResolvedOptions, ResolvedTarget } from './options.js';
@@ -186,7 +185,8 @@ export interface Replaced {
 /** The pool: who may be tried, and who of them is next. */
 export class BackendPool {
   all: readonly Backend[];
-  readonly #balance: Balance;
+  /** Throws a ProxyError, `BALANCE_FAILED`. */
+  readonly choose: Balance;
   readonly #limited: boolean;
 
   constructor(
@@ -194,7 +194,7 @@ export class BackendPool {
     private readonly onChange: OnBreakerChange,
   ) {
     this.all = options.targets.map((target) => new Backend(target, options, onChange));
-    this.#balance = compileBalance(options.balance);
+    this.choose = compileBalance(options.balance);
     this.#limited = options.maxConnections !== undefined;
   }
 
@@ -236,11 +236,6 @@ export class BackendPool {
     // What was a turn by the old weights may be a thousand by the new ones.
     for (const backend of this.all) backend.credit = 0;
     return { added, removed };
-  }
-
-  /** @throws {ProxyError} `BALANCE_FAILED` */
-  choose(candidates: readonly Backend[], req: Request): Backend {
-    return this.#balance(candidates, req);
   }
 
   /** Milliseconds until the first probe of an open backend that is not drained. */

@@ -36,9 +36,8 @@ function roundRobin<B extends Balanced>(candidates: readonly B[]): B {
 
 /** Ties go round, so that an idle pool does not lean on its first backend. */
 function leastPending<B extends Balanced>(candidates: readonly B[]): B {
-  const loads = candidates.map(load);
-  const least = Math.min(...loads);
-  return roundRobin(candidates.filter((_, i) => loads[i] === least));
+  const least = Math.min(...candidates.map(load));
+  return roundRobin(candidates.filter((backend) => load(backend) === least));
 }
 
 /** The power of two choices: two at random by weight, the less loaded of them. */
@@ -64,11 +63,12 @@ function load(backend: Balanced): number {
 
 function byFunction(balance: BalanceFunction): Balance {
   return function chooseByFunction(candidates, req) {
-    const views: Candidate[] = candidates.map(({ label, weight, inFlight }) => ({
-      url: label,
+    const view = ({ label: url, weight, inFlight }: Balanced): Candidate => ({
+      url,
       weight,
       inFlight,
-    }));
+    });
+    const views = candidates.map(view);
     let chosen: Candidate;
     try {
       chosen = atOnce(balance(req, views));

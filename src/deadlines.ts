@@ -33,17 +33,10 @@ export class Deadlines {
     return this.#requestLeft - (this.#mode === 'head' ? now - this.#since : 0);
   }
 
-  /** Starts both clocks, the attempt's from its beginning. */
+  /** Starts both clocks, the attempt's from its beginning. Between attempts, with 0, there is the request's alone. */
   startAttempt(attemptMs: number, now: number): void {
     this.#settle(now);
     this.#attemptLeft = attemptMs || NEVER;
-    this.#run('head', now);
-  }
-
-  /** Between attempts only the request's clock runs. */
-  endAttempt(now: number): void {
-    this.#settle(now);
-    this.#attemptLeft = NEVER;
     this.#run('head', now);
   }
 

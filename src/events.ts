@@ -76,9 +76,7 @@ export interface GiveUpEvent extends FailureEvent {
 }
 
 /** A request is over. */
-export interface DoneEvent extends AboutRequest {
-  /** `''` with `trace: false`. */
-  requestId: string;
+export interface DoneEvent extends RequestEvent {
   /** The last one that was tried. */
   backend: string | null;
   /** How many attempts there were. */
@@ -124,11 +122,7 @@ export interface TargetsEvent {
 }
 
 /** A backend's health has changed. */
-export interface HealthEvent {
-  /** `host:port`, or `unix:path`. */
-  backend: string;
-  /** As `status()` names it, and `drain()` takes it. */
-  target: string;
+export interface HealthEvent extends BreakerEvent {
   /** As `setHealthy()` was told; `''` where it was not. */
   reason: string;
 }

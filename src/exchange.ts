@@ -67,3 +67,11 @@ export function exchangeOf(req: IncomingMessage): Exchange | undefined {
 export function sentStatus(exchange: Exchange | undefined, res: ServerResponse): number | null {
   return exchange?.status ?? (res.headersSent ? res.statusCode : null);
 }
+
+/** How much of a body the client was sent. What the app has answered, it has told the length of. */
+export function sentBytes(exchange: Exchange | undefined, res: ServerResponse): number {
+  if (exchange !== undefined && (exchange.status !== null || exchange.bytes > 0))
+    return exchange.bytes;
+  if (!res.headersSent || res.req.method === 'HEAD') return 0;
+  return Number(res.getHeader('content-length')) || 0;
+}

@@ -78,8 +78,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     this.#attempt = attempt;
     this.deadlines.startAttempt(options.attemptTimeout, attempt.startedAt);
     try {
-      const sent = this.#outgoing!.attempt(attempt, this.res);
-      const flight = transport.send(sent, this);
+      const flight = transport.send(this.#outgoing!.attempt(attempt, this.res), this);
       if (!attempt.over) this.#flight = flight;
     } catch (thrown) {
       const error = hookError('director', thrown);
@@ -97,7 +96,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     const { isFailure } = this.context.options;
     attempt.backend.headAfter(attempt.settle(head.status).ms);
     // Somebody else has answered: a timeout middleware, say.
-    if (this.res.headersSent) return this.#drop(attempt);
+    if (this.res.headersSent) return this.#yield(attempt);
     try {
       if (head.status !== 101 && atOnce(isFailure(head.status))) {
         attempt.countFailure(`status ${head.status}`);
@@ -114,7 +113,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
   #commit(attempt: AttemptRecord, head: Head): 'pass' | 'drop' {
     const { context, req, res } = this;
     try {
-      if (!commitHead(context, head, attempt.backend, req, res)) return this.#drop(attempt);
+      if (!commitHead(context, head, attempt.backend, req, res)) return this.#yield(attempt);
     } catch (thrown) {
       return this.#refuse(attempt, thrown as ProxyError);
     }
@@ -141,6 +140,12 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     attempt.end();
     this.#flight = null;
     return 'drop';
+  }
+
+  /** Somebody else has answered: a timeout middleware, say, or a hook. */
+  #yield(attempt: AttemptRecord): 'drop' {
+    this.deadlines.stop();
+    return this.#drop(attempt);
   }
 
   #endWith(attempt: AttemptRecord, error: ProxyError): 'drop' {
@@ -197,7 +202,7 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
 
   /** Answers whether all is said: another attempt is on its way, or the choice of one has failed. */
   #retry(attempt: AttemptRecord, failure: Failure): boolean {
-    if (this.#settled) {
+    if (this.#settled || this.res.headersSent) {
       this.#loop.giveUp(attempt, 'committed');
       return false;
     }
@@ -218,14 +223,13 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
     }
     const clientsTurn = expired === 'client-idle' || this.#outgoing!.waitingForClient;
     if (this.#flight?.leaveQueue?.()) return;
-    const unsent = this.#flight?.connected === false;
+    const failure = { unsent: this.#flight?.connected === false, stale: false };
     this.#flight?.abort();
     if (clientsTurn) {
       attempt.settle('CLIENT_TIMEOUT');
       const error = new ProxyError('CLIENT_TIMEOUT', { message: 'the body has stopped' });
       return void this.#endWith(attempt, error);
     }
-    const failure = { unsent, stale: false };
     this.#failAttempt(attempt, 'ETIMEDOUT', new Error(`${expired} timeout`), failure);
   }
 
@@ -259,7 +263,9 @@ export class Forward implements AttemptEvents, BodyListener, Retried {
   fail(failure: ProxyError): void {
     const { req, res, exchange, context } = this;
     this.#finish();
-    if (this.#committedAt > 0) this.cut(); // before a hook can end it in good order
+    if (this.#committedAt > 0)
+      this.cut(); // before a hook can end it in good order
+    else if (res.headersSent) return this.onBug(failure); // somebody else's response, which it ends
     const backend = this.#attempt?.backend ?? null;
     const error = sendable(context.transport.reportError(failure, req, res, backend));
     // Not so of a constant of the user's that is frozen.

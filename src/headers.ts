@@ -36,18 +36,20 @@ const NEVER_NOMINATED = new Set(['content-length', 'host', 'transfer-encoding'])
 const NOT_FROM_CLIENT = new Set([...HOP_BY_HOP, 'content-length', 'expect', 'x-request-attempt']);
 
 /** What a backend that takes `_` for `-` (CGI, WSGI) would believe in place of what is set here. */
-const SET_HERE = /^(?:forwarded|x[-_](?:forwarded[-_].+|real[-_]ip|request[-_](?:id|attempt)))$/;
+const SET_HERE = /^(?:x[-_](?:forwarded[-_].+|real[-_]ip|request[-_](?:id|attempt)))$/;
 
 /**
  * Fields that hold one value (RFC 9110 5.3). Node keeps the first of two and says nothing, so the
  * two sides could each believe another: refused instead.
  */
-const SINGLE = new Set(
+const SINGLE = new Map(
   (
     'age authorization content-length content-location content-range content-type date etag expires from host ' +
     'if-modified-since if-range if-unmodified-since last-modified location max-forwards ' +
     'proxy-authorization referer retry-after server user-agent'
-  ).split(' '),
+  )
+    .split(' ')
+    .map((name, i) => [name, 1 << i]), // a bit each: they are fewer than 31
 );
 
 /** Node drops what comes after this many fields without a word, framing fields too (CVE-2026-58044). */
@@ -59,16 +61,13 @@ export const WEBSOCKET = { connection: 'Upgrade', upgrade: 'websocket' } as cons
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** The name of a single field that came twice, or null. */
-function doubledField(headers: object, rawHeaders: readonly string[]): string | null {
-  let names = 0;
-  for (const _ in headers) names++;
-  if (2 * names === rawHeaders.length) return null; // as many names as lines
-  const seen = new Set<string>();
+function doubledField(rawHeaders: readonly string[]): string | null {
+  let seen = 0;
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!.toLowerCase();
-    if (!SINGLE.has(name)) continue;
-    if (seen.has(name)) return name;
-    seen.add(name);
+    const bit = SINGLE.get(name) ?? 0;
+    if ((seen & bit) !== 0) return name;
+    seen |= bit;
   }
   return null;
 }
@@ -145,13 +144,17 @@ export function forwardableHeaders(req: IncomingMessage): HeaderMap {
   if (rawHeaders.length >= 2 * most) throw badRequest(`${most} header fields or more`, 431);
   const drop = nominated(headers.connection);
   const out: HeaderMap = {};
-  for (const name in headers) {
-    if (NOT_FROM_CLIENT.has(name) || (drop?.has(name) && isAsSent(req, name))) continue;
+  // What the app has set comes later, and may be written otherwise: it takes the place of the client's.
+  for (const written in headers) {
+    const name = written.toLowerCase();
+    if (NOT_FROM_CLIENT.has(name) || (drop?.has(written) && isAsSent(req, written))) continue;
     if (name.includes('_') && SET_HERE.test(name)) continue;
-    out[name] = headers[name];
+    const value: unknown = headers[written];
+    if (typeof value === 'string') out[name] = value;
+    else if (value != null) out[name] = Array.isArray(value) ? value.map(String) : String(value);
   }
   if (out.host === '') delete out.host; // RFC 9112 3.2: the target has none; the backend's is sent
-  const doubled = doubledField(headers, rawHeaders);
+  const doubled = doubledField(rawHeaders);
   if (doubled !== null) throw badRequest(`two ${doubled} fields`);
   // RFC 9110 10.1.4: the one TE value that says nothing about the connection.
   if (headers.te !== undefined && /(?:^|,)\s*trailers\s*(?:$|[,;])/i.test(String(headers.te))) {
@@ -177,15 +180,17 @@ export function setForwarded(out: HeaderMap, req: Request): void {
   if (!trusted) for (const name in out) if (isClaim(req, name)) delete out[name];
   const claimed = (name: string): string => (trusted ? String(req.headers[name] ?? '') : '');
   const chain = claimed('x-forwarded-for');
-  out['x-forwarded-for'] = chain === '' ? peer : `${chain}, ${peer}`;
+  // A Unix socket's peer has no address.
+  set(out, 'x-forwarded-for', chain && peer ? `${chain}, ${peer}` : chain || peer || undefined);
   const encrypted = 'encrypted' in req.socket && req.socket.encrypted === true;
   out['x-forwarded-proto'] = claimed('x-forwarded-proto') || (encrypted ? 'https' : 'http');
-  const host = claimed('x-forwarded-host') || req.headers.host;
-  if (host === undefined) delete out['x-forwarded-host'];
-  else out['x-forwarded-host'] = host;
-  const prefix = claimed('x-forwarded-prefix') + req.baseUrl;
-  if (prefix === '') delete out['x-forwarded-prefix'];
-  else out['x-forwarded-prefix'] = prefix;
+  set(out, 'x-forwarded-host', claimed('x-forwarded-host') || req.headers.host);
+  set(out, 'x-forwarded-prefix', claimed('x-forwarded-prefix') + req.baseUrl || undefined);
+}
+
+function set(out: HeaderMap, name: string, value: string | undefined): void {
+  if (value === undefined) delete out[name];
+  else out[name] = value;
 }
 
 /** Not for a hook to set: our framing, and a promise that Node has kept already. */
@@ -267,13 +272,6 @@ export function passableHeaders(headers: IncomingHttpHeaders): HeaderMap {
 /** Without the zeros that somebody may take for octal. */
 function plainLength(length: string): string {
   return length.replace(/^0+(?=\d)/, '');
-}
-
-type Field = string | readonly string[];
-
-/** Joins two values of a list field, the app's first. */
-export function joinField(ours: number | Field, theirs: Field): string[] {
-  return (typeof ours === 'object' ? [...ours] : [String(ours)]).concat(theirs);
 }
 
 /**

@@ -116,21 +116,19 @@ function filterOf(middleware: ReturnType<typeof createProxyMiddleware>): Hpm['ta
 
 /** An emitter does not look at what its listeners answer: a rejection would end the process. */
 function watched(on: Handlers, onBug: (error: ProxyError) => void): Handlers {
-  const entries = Object.entries(on as Record<string, (...args: unknown[]) => unknown>);
-  return Object.fromEntries(
-    entries
-      .filter(([, handler]) => handler)
-      .map(([event, handler]) => [
-        event,
-        (...args: unknown[]) => {
-          const answer = handler(...args);
-          if (types.isPromise(answer))
-            answer.catch((thrown) => onBug(hookError(`on.${event}`, thrown)));
-        },
-      ]),
-  );
+  const out: Record<string, Handler> = {};
+  for (const [event, handler] of Object.entries(on as Record<string, Handler | undefined>)) {
+    if (handler === undefined) continue;
+    out[event] = (...args) => {
+      const answer = handler(...args);
+      if (types.isPromise(answer))
+        answer.catch((thrown) => onBug(hookError(`on.${event}`, thrown)));
+    };
+  }
+  return out;
 }
 
+type Handler = (...args: unknown[]) => unknown;
 type Handlers = NonNullable<ResolvedOptions['on']>;
 type PathFilter = NonNullable<ResolvedOptions['pathFilter']>;
 type PathRewrite = NonNullable<ResolvedOptions['pathRewrite']>;

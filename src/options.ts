@@ -144,7 +144,7 @@ export interface TinyProxyOptions {
   retry?: boolean | RetryOptions;
   /** One per backend. Default `true`: the defaults of {@link BreakerOptions}. */
   breaker?: boolean | BreakerOptions;
-  /** Until the connection to the backend stands, TLS included. Default 3000; `0`: none. */
+  /** Until the connection to the backend stands, TLS and HTTP/2's SETTINGS each in their turn. Default 3000; `0`: none. */
   connectTimeout?: number;
   /** One attempt, from its start to its response headers. Stands still while the client's body is waited for. Default 15000; `0`: none. */
   attemptTimeout?: number;

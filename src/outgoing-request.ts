@@ -113,7 +113,7 @@ export class OutgoingRequest {
     const base = backend.base;
     let path = ignorePath ? base.path + base.search : joinPath(base, this.path);
     let headers = { ...this.#headers };
-    if (changeOrigin) headers.host = backend.url.host;
+    if (changeOrigin || headers.host === undefined) headers.host = backend.url.host;
     if (number > 1) headers['x-request-attempt'] = String(number);
     record.path = path;
     if (this.context.events.listenerCount('attempt') > 0)

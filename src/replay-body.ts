@@ -134,24 +134,18 @@ export class ReplayBody {
     if (kept !== undefined) {
       this.#replayed++;
       if (!this.#keeping) this.#forget(this.#replayed);
-      stream.push(kept);
-      return;
+      return void stream.push(kept);
     }
     const early = this.#unasked.shift();
     if (early !== undefined) {
       this.#unaskedBytes -= early.length;
-      this.#pass(early);
-      return;
+      return this.#pass(early);
     }
-    if (this.#ended) {
-      stream.push(null);
-      return;
-    }
+    if (this.#ended) return void stream.push(null);
     this.req.resume();
-    if (!this.waiting) {
-      this.waiting = true;
-      this.listener.onWaiting();
-    }
+    if (this.waiting) return;
+    this.waiting = true;
+    this.listener.onWaiting();
   }
 
   #pass(chunk: Buffer): void {
@@ -224,9 +218,8 @@ export class ReplayBody {
   /** Small ones go together: a Buffer for each byte would cost far more than what is counted. */
   #append(chunk: Buffer): void {
     if (chunk.length >= BLOCK / 4) {
-      this.#kept.push(chunk);
       this.#block = null;
-      return;
+      return void this.#kept.push(chunk);
     }
     if (this.#block === null || this.#blockBytes + chunk.length > BLOCK) {
       this.#block = Buffer.allocUnsafeSlow(BLOCK);

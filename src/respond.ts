@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Request, Response } from 'express';
 import { atOnce, type ProxyError, problem } from './errors.js';
-import { checkedHeaders, type HeaderMap, joinField, WEBSOCKET } from './headers.js';
+import { checkedHeaders, type HeaderMap, WEBSOCKET } from './headers.js';
 import type { ResolvedOptions } from './options.js';
 import type { Trace } from './tracing.js';
 import type { Head } from './transport/transport.js';
@@ -32,9 +32,11 @@ export function setHead(head: Head, status: number, headers: HeaderMap): void {
     const expected = head.status === 101 ? 'stay 101' : 'be an integer from 200 to 599';
     throw new TypeError(`status must ${expected}; got ${String(status)}`);
   }
+  // The length in a 304 is not that of what follows it (RFC 9110 8.6).
+  const length = head.status === 304 && status !== 304 ? undefined : head.headers['content-length'];
   if (status !== head.status) head.reason = STATUS_CODES[status] ?? '';
   head.status = status;
-  head.headers = checkedHeaders(headers, head.headers['content-length']);
+  head.headers = checkedHeaders(headers, length);
 }
 
 /**
@@ -62,10 +64,23 @@ export function writeHead(res: Response, head: Head, trace: Trace | null, keepCa
   const other = headers['content-length'] === undefined ? 'content-length' : 'transfer-encoding';
   if (res.hasHeader(other)) res.removeHeader(other);
   const written = keepCase ? asWritten(headers, head.rawHeaders) : headers;
-  res.writeHead(head.status, head.reason, written as Record<string, string | string[]>);
+  try {
+    res.writeHead(head.status, head.reason, written as Record<string, string | string[]>);
+  } catch (thrown) {
+    // on-headers has set them already, one by one: they would go out with the error.
+    if (!res.headersSent) for (const name in written) res.removeHeader(name);
+    throw thrown;
+  }
   if (head.status !== 101) return;
   res.socket!.setDefaultEncoding('latin1'); // it is UTF-8 that flushHeaders() would write else
   res.flushHeaders();
+}
+
+type Field = string | readonly string[];
+
+/** Joins two values of a list field, the app's first. */
+export function joinField(ours: number | Field, theirs: Field): string[] {
+  return (typeof ours === 'object' ? [...ours] : [String(ours)]).concat(theirs);
 }
 
 /** `preserveHeaderKeyCase` */

@@ -65,7 +65,7 @@ export class RetryLoop {
     const { outcome } = attempt.hop!;
     tell(events, 'retry', { ...attempt.about, outcome, next, delayMs: plan.delayMs });
     this.#plan = plan;
-    deadlines.endAttempt(now);
+    deadlines.startAttempt(0, now);
     if (this.#tellLoop !== null) this.#tellLoop('again');
     else void retries.run(() => this.#runPlanned());
     return true;
@@ -82,10 +82,8 @@ export class RetryLoop {
 
   /** What the client gets where the last attempt has broken. */
   errorOf({ backend, hop }: AttemptRecord, { queued }: Failure, cause: Error): ProxyError {
-    if (queued) {
-      const waitMs = this.context.pool.waitMs(performance.now());
-      return noBackend('no backend has a free connection', waitMs);
-    }
+    const { pool } = this.context;
+    if (queued) return noBackend('no connection is free', pool.waitMs(performance.now()));
     const { outcome } = hop!;
     const late = outcome === 'ETIMEDOUT' || this.request.exchange.noRetry === 'deadline';
     return gatewayError(late, `${backend.name}: ${outcome}`, cause);

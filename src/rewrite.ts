@@ -68,9 +68,8 @@ function compileCookie(
   rewrite: CookieRewrite | undefined,
 ): ((cookie: string) => string) | null {
   if (rewrite === undefined || rewrite === false) return null;
-  const byOldValue = new Map(
-    Object.entries(typeof rewrite === 'string' ? { '*': rewrite } : rewrite),
-  );
+  const rules = typeof rewrite === 'string' ? { '*': rewrite } : rewrite;
+  const byOldValue = new Map(Object.entries(rules));
   const pattern = new RegExp(`(;\\s*${attribute}=)([^;]+)`, 'i');
   return (cookie) =>
     cookie.replace(pattern, (match: string, prefix: string, oldValue: string) => {

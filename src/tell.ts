@@ -11,7 +11,7 @@ import type {
   RequestEvent,
   TinyProxyEvents,
 } from './events.js';
-import { type Exchange, type Hop, type NoRetryReason, sentStatus } from './exchange.js';
+import { type Exchange, type Hop, type NoRetryReason, sentBytes, sentStatus } from './exchange.js';
 import type { HeaderMap } from './headers.js';
 
 /**
@@ -125,7 +125,7 @@ class ToldDone extends ToldRequest implements DoneEvent {
     this.attempt = last?.attempt ?? 0;
     this.status = sentStatus(exchange, res);
     this.ms = performance.now() - exchange.startedAt;
-    this.bytes = exchange.bytes;
+    this.bytes = sentBytes(exchange, res);
     this.hops = exchange.hops;
     this.noRetry = exchange.noRetry;
   }

@@ -10,7 +10,7 @@ import express, {
   type Response,
   type Router,
 } from 'express';
-import { type AccessLog, createLog, registerTokens } from './access-log.js';
+import { type AccessLog, createLog } from './access-log.js';
 import { BackendPool, type BackendStatus } from './backends.js';
 import type { Context } from './context.js';
 import { hookError, noBackend, type ProxyError } from './errors.js';
@@ -187,7 +187,6 @@ function shortenWay(router: Router & Handling, handler: RequestHandler): void {
 
 function createContext(options: ResolvedOptions): Context {
   const { retry, trace, log: logOptions } = options;
-  registerTokens(); // for the app's own morgan, too
   const log = logOptions ? createLog(logOptions) : null;
   const events: ProxyEvents = new EventEmitter();
   const notices = createNotices(events, log);

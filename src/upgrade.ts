@@ -128,16 +128,12 @@ function inTurn(client: Client, run: () => void): void {
 
 /** Until there is a tunnel, a client that ends its side has left. What it has sent stays unread. */
 function closeAtEnd(client: Socket): () => void {
-  function look(): void {
+  const look = (): void => {
     if (client.readableLength === 0) client.read(); // nothing, or its end
-  }
-  function leave(): void {
-    client.destroy();
-  }
-  client.on('readable', look).on('end', leave);
-  return function stopLooking() {
-    client.off('readable', look).off('end', leave);
   };
+  const leave = (): void => void client.destroy();
+  client.on('readable', look).on('end', leave);
+  return () => void client.off('readable', look).off('end', leave);
 }
 
 const subscribers = new WeakMap<Server, Set<UpgradeListener>>();

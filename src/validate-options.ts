@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
 import { inspect } from 'node:util';
 import { keyOf } from './backends.js';
 import { needsHttp } from './needs-http.js';
@@ -135,6 +136,7 @@ export function resolveOptions(options: TinyProxyOptions): ResolvedOptions {
   } = checked('', others, RULES);
   const { connectTimeout, queueTimeout, attemptTimeout, requestTimeout, idleTimeout } = DEFAULTS;
   checked('on.', given.on ?? {}, ON);
+  checkTls(given.ssl);
   const targets = resolveTargets(target);
   if (targets.length === 0) throw wrong('target', target, A_TARGET);
   return {
@@ -150,6 +152,16 @@ export function resolveOptions(options: TinyProxyOptions): ResolvedOptions {
     trace: trace && resolveTrace(trace === true ? {} : trace),
     log: log && resolveLog(typeof log === 'object' ? log : log === true ? {} : { format: log }),
   };
+}
+
+/** @throws {TypeError} that shows no key. */
+function checkTls(ssl: TinyProxyOptions['ssl']): void {
+  try {
+    createSecureContext(ssl);
+  } catch (thrown) {
+    const expected = "what tls.connect() takes, such as { ca: readFileSync('ca.pem') }";
+    throw wrong('ssl', (thrown as Error).message, expected);
+  }
 }
 
 /** @throws {TypeError} for a transport that cannot do what another option asks. */

@@ -1,10 +1,10 @@
 import { type ClientHttp2Stream, constants } from 'node:http2';
-import { coded } from '../errors.js';
+import { badRequest, coded } from '../errors.js';
 import { type HeaderMap, invalid, passableHeaders } from '../headers.js';
 import { checkUnread } from '../parsed-body.js';
 import { ReplayBody } from '../replay-body.js';
 import { fieldsOf, headOf, trailersOf } from './h2-fields.js';
-import { DroppedBody, PassedBody, passableTrailers } from './pass-body.js';
+import { DroppedBody, isBodiless, PassedBody, passableTrailers } from './pass-body.js';
 import type { Attempt, AttemptEvents, Flight, Head, Outcome } from './transport.js';
 
 /** The HTTP/2 connection of a flight: see `h2.ts`. */
@@ -25,7 +25,10 @@ export interface Carrier {
   probe(): void;
 }
 
-const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
+const { NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } =
+  constants;
+/** So many fields may be what a backend refuses by ENHANCE_YOUR_CALM: Node's takes 128, its four among them. */
+const MANY_FIELDS = 100;
 
 /** One attempt under way: a stream of HTTP/2, or what carries it where the backend has not that. */
 export class Http2Flight implements Flight {
@@ -61,6 +64,10 @@ export class Http2Flight implements Flight {
     if (this.#stream === null) return this.#carrier!.leave(this);
     this.#reset();
     if (!this.#hasHead || !this.attempt.res.closed) this.#carrier!.probe();
+  }
+
+  leaveQueue(): boolean {
+    return this.#successor?.leaveQueue?.() ?? false;
   }
 
   waitFor(carrier: Carrier): void {
@@ -217,6 +224,9 @@ export class Http2Flight implements Flight {
       if (stale && this.#canBeSentAgain) return this.#sendAgain();
       return this.#fail(coded('GOAWAY', 'GOAWAY before the request'), false, stale);
     }
+    const isTooMuch = rstCode === NGHTTP2_ENHANCE_YOUR_CALM && !this.#hasHead && goaway === null;
+    if (isTooMuch && Object.keys(this.attempt.headers).length > MANY_FIELDS)
+      return this.fail(badRequest('more header fields than the backend takes', 431));
     const isRefused = rstCode === NGHTTP2_REFUSED_STREAM;
     const error = reasonOf(this.#error, over, goaway?.code || rstCode);
     const isReset = error.code === 'ECONNRESET' || error.code === 'EPIPE';
@@ -259,8 +269,6 @@ export class Http2Flight implements Flight {
     if (body instanceof ReplayBody) body.shut();
   }
 }
-
-const isBodiless = (status: number): boolean => status === 204 || status === 304;
 
 /** RFC 9113 7, by their numbers. */
 const CODES = (

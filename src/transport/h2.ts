@@ -42,7 +42,7 @@ export class Http2Pool {
 
   constructor(
     readonly backend: Backend,
-    options: ResolvedOptions,
+    readonly options: ResolvedOptions,
     private readonly sendHttp1: SendHttp1,
   ) {
     this.dial = createDial(backend, options, ['h2', 'http/1.1']);
@@ -207,6 +207,13 @@ class Session implements Carrier {
     });
     session.on('goaway', (code, lastStreamId) => this.#onGoaway(code, lastStreamId));
     session.once('remoteSettings', () => this.#onReady());
+    // Without it, those that come would wait for its SETTINGS with those that go, for ever.
+    const { connectTimeout } = this.pool.options;
+    if (connectTimeout === 0) return;
+    this.#timer = setTimeout(() => {
+      this.#fail(coded('ETIMEDOUT', 'no SETTINGS within connectTimeout'));
+      this.cut();
+    }, connectTimeout);
     session.on('close', () => {
       this.pool.forget(this);
       if (!this.#ready) this.#fail(error ?? coded('ECONNRESET', 'closed before its SETTINGS'));
@@ -214,6 +221,7 @@ class Session implements Carrier {
   }
 
   #onReady(): void {
+    clearTimeout(this.#timer);
     this.#ready = true;
     this.pool.onHttp2(this.#mostStreams);
     this.#session!.setLocalWindowSize(WINDOW);

@@ -1,13 +1,13 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { coded, hookError } from '../errors.js';
-import { type HeaderMap, invalid, passableHeaders, readHead } from '../headers.js';
+import { type HeaderMap, invalid, passableHeaders, type RawHead, readHead } from '../headers.js';
 import type { Hpm } from '../hpm.js';
 import type { ResolvedOptions } from '../options.js';
 import { checkUnread } from '../parsed-body.js';
 import { ReplayBody } from '../replay-body.js';
 import { setHead } from '../respond.js';
-import { DroppedBody, PassedBody } from './pass-body.js';
+import { DroppedBody, isBodiless, PassedBody } from './pass-body.js';
 import { Sender } from './sender.js';
 import type { Attempt, AttemptEvents, Flight, Head, Outcome } from './transport.js';
 import { Tunnel } from './tunnel.js';
@@ -154,13 +154,12 @@ export class HttpFlight implements Flight {
   onResponse(response: IncomingMessage): void {
     this.#clientResponse = response;
     response.on('error', () => {}); // 'close' tells it
-    const { statusCode: status = 0 } = response;
-    const headers = this.#over ? null : this.#read(response);
+    const raw = rawHeadOf(response);
+    const headers = this.#over ? null : this.#read(raw);
     if (headers === null) return void response.destroy();
     const { req, res } = this.attempt;
-    const { statusMessage: reason = '', rawHeaders } = response;
     const head: Head = {
-      ...{ status, reason, headers, rawHeaders },
+      ...{ ...raw, headers },
       runHooks: () => {
         if (this.server.listenerCount('proxyRes') === 0) return;
         this.server.emit('proxyRes', response, req, res);
@@ -169,7 +168,7 @@ export class HttpFlight implements Flight {
       },
     };
     if (this.events.onHead(head) === 'drop') return this.#drop(response);
-    if (isBodiless(status) || !isBodiless(res.statusCode)) return this.#pass(response, head);
+    if (isBodiless(raw.status) || !isBodiless(res.statusCode)) return this.#pass(response, head);
     // modifyResponse has made it so.
     res.end();
     this.#settle({ kind: 'complete' });
@@ -177,15 +176,9 @@ export class HttpFlight implements Flight {
   }
 
   /** A head that is wrong fails the attempt: null. */
-  #read(response: IncomingMessage): HeaderMap | null {
-    const {
-      statusCode: status = 0,
-      statusMessage: reason = '',
-      rawHeaders,
-      httpVersion,
-    } = response;
+  #read(raw: RawHead): HeaderMap | null {
     try {
-      return readHead({ status, reason, rawHeaders, httpVersion });
+      return readHead(raw);
     } catch (error) {
       this.fail(error as Error);
       return null;
@@ -223,12 +216,10 @@ export class HttpFlight implements Flight {
   #onUpgrade(response: IncomingMessage, socket: Socket, rest: Buffer): void {
     const isAsked = this.attempt.upgrade !== undefined;
     if (!isAsked) this.fail(invalid('an unasked 101'));
-    const headers = isAsked ? this.#read(response) : null;
+    const raw = rawHeadOf(response);
+    const headers = isAsked ? this.#read(raw) : null;
     if (headers === null) return void socket.destroy();
-    const { statusMessage: reason = '', rawHeaders } = response;
-    if (
-      this.events.onHead({ status: 101, reason, headers, rawHeaders, runHooks() {} }) === 'drop'
-    ) {
+    if (this.events.onHead({ ...raw, headers, runHooks() {} }) === 'drop') {
       this.#over = true;
       return void socket.destroy();
     }
@@ -247,19 +238,12 @@ export class HttpFlight implements Flight {
   fail(error: Error): boolean {
     // The body is whole already: what befalls its connection now is of no matter.
     if (this.#over || this.#clientResponse?.complete === true) return false;
-    const code = (error as NodeJS.ErrnoException).code ?? 'EPROTO';
-    const socket = this.#clientRequest?.socket;
+    const { code = 'EPROTO' } = error as NodeJS.ErrnoException;
+    const { reusedSocket, socket } = this.#clientRequest ?? {};
+    const untouched = reusedSocket === true && socket?.bytesRead === this.#bytesBefore;
+    const stale = untouched && (code === 'ECONNRESET' || code === 'EPIPE');
     if (this.#tunnel === undefined) this.#hangUp(); // first: the next attempt may want its place
-    this.#settle({
-      kind: 'failed',
-      code,
-      error,
-      connected: this.connected,
-      stale:
-        this.#clientRequest?.reusedSocket === true &&
-        (code === 'ECONNRESET' || code === 'EPIPE') &&
-        socket?.bytesRead === this.#bytesBefore,
-    });
+    this.#settle({ kind: 'failed', code, error, connected: this.connected, stale });
     return true;
   }
 
@@ -293,4 +277,11 @@ export class HttpFlight implements Flight {
   }
 }
 
-const isBodiless = (status: number): boolean => status === 204 || status === 304;
+function rawHeadOf({
+  statusCode,
+  statusMessage,
+  rawHeaders,
+  httpVersion,
+}: IncomingMessage): RawHead {
+  return { status: statusCode ?? 0, reason: statusMessage ?? '', rawHeaders, httpVersion };
+}

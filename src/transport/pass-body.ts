@@ -10,6 +10,9 @@ import type { Attempt, AttemptEvents, Head } from './transport.js';
 const NOT_IN_TRAILERS =
   /^(?:content-(?:encoding|length|range|type)|host|proxy-.*|authorization|www-authenticate|cookie|set-cookie|cache-control|expect|max-forwards|range|forwarded|x[-_](?:real[-_]ip|forwarded[-_].*|request[-_](?:id|attempt)))$/;
 
+/** RFC 9110 15.3.5, 15.4.5. */
+export const isBodiless = (status: number): boolean => status === 204 || status === 304;
+
 const NOTHING = Buffer.alloc(0);
 /** Bytes of a body that has come with its head. */
 const MOST_HELD = 8192;
@@ -37,7 +40,7 @@ export class PassedBody {
   ) {
     this.#res = res;
     this.#flush = flusher(headers['content-type'], res);
-    this.#hasBody = req.method !== 'HEAD' && res.statusCode !== 204 && res.statusCode !== 304;
+    this.#hasBody = req.method !== 'HEAD' && !isBodiless(res.statusCode);
     this.#mayHold = headers['content-length'] !== undefined && res.end === nodesOwn.end;
     // The head goes out by itself, unless a part of the body is here already to go with it.
     if (this.#hasBody) process.nextTick(() => this.begin());

@@ -77,7 +77,8 @@ export class StatusLine {
   #skipFields(chunk: Buffer, from: number): number {
     for (let at = from; at < chunk.length; at++) {
       const isNext = chunk[at] === (this.#matched % 2 === 0 ? CARRIAGE_RETURN : LINE_FEED);
-      this.#matched = isNext ? this.#matched + 1 : Number(chunk[at] === CARRIAGE_RETURN);
+      if (isNext) this.#matched++;
+      else this.#matched = chunk[at] === CARRIAGE_RETURN ? 1 : 0;
       if (this.#matched < 4) continue;
       this.#matched = -1;
       return at + 1;

@@ -1,5 +1,5 @@
 import { HOP_BY_HOP, invalid, readHead } from '../headers.js';
-import { DroppedBody, PassedBody } from './pass-body.js';
+import { DroppedBody, isBodiless, PassedBody } from './pass-body.js';
 import type { StatusLine } from './status-line.js';
 import type { Attempt, AttemptEvents, Flight, Head, Outcome } from './transport.js';
 
@@ -69,7 +69,8 @@ export class UndiciFlight implements Flight {
     this.#head = head;
     const length = head.headers['content-length'];
     if (this.events.onHead(head) === 'drop') this.#drop(length);
-    else if (isBodiless(this.attempt.res.statusCode)) this.#endBodiless(status, length);
+    else if (isBodiless(status) || isBodiless(this.attempt.res.statusCode))
+      this.#endBodiless(status, length);
     else this.#pass(head);
     return true;
   }
@@ -153,8 +154,6 @@ export class UndiciFlight implements Flight {
   }
 }
 
-const isBodiless = (status: number): boolean => status === 204 || status === 304;
-
 const NONE: readonly string[] = [];
 
 /** Node's parser has the same bytes as text. Made of all at once, where they lie together: half the time. */
@@ -180,8 +179,8 @@ const text = (bytes: Buffer): string => bytes.toString('latin1');
 /** undici's own codes by the names that ours have; its parser's errors have none (Node's: `HPE_...`). */
 function codeOf(error: Error, inBody: boolean): string {
   const { code = 'EPROTO', name, message } = error as NodeJS.ErrnoException;
-  // The client's bytes, where a hook has made a path of them.
-  if (message === 'invalid request path') return 'ERR_UNESCAPED_CHARACTERS';
+  // Refused before anything is sent: bytes of the client's, or of the app's.
+  if (code === 'UND_ERR_INVALID_ARG') return 'ERR_INVALID_CHAR';
   // Its name for whatever its parser has met in a head, behind a Content-Length.
   const mismatch = !inBody && code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
   // An unasked 100 or 101, a byte that answers no request; or what is no HTTP.
