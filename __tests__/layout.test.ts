@@ -230,6 +230,14 @@ describe('src', () => {
     }
   });
 
+  it('has no text over several lines, for dist is indented anew', () => {
+    for (const { file, ast } of sources) {
+      for (const { type, raw } of nodesOf(ast))
+        if (type === 'TemplateElement')
+          expect([file, raw]).toEqual([file, expect.not.stringContaining('\n')]);
+    }
+  });
+
   it('does not grow, blank and comment lines not counted', () => {
     const count = core.reduce((sum, { text }) => sum + linesOfCode(text), 0);
     process.stdout.write(`src: ${count} lines of code in ${core.length} files\n`);
