@@ -26,6 +26,7 @@ import {
   WINDOW_UPDATE,
   whole,
 } from './support/frames.js';
+import { expectNothingBut, openHandles } from './support/handles.js';
 import { answer, startHttp2Backend, startHttp2Proxy } from './support/http2-backend.js';
 import { outcomes, requestLine } from './support/log-lines.js';
 import { LoopbackServer } from './support/loopback-server.js';
@@ -253,6 +254,19 @@ describe('a backend that is silent', () => {
 
     const statuses = (await Promise.all(answers)).map(({ status }) => status);
     expect(new Set(statuses)).toEqual(new Set([504, 200]));
+  });
+
+  it('about its SETTINGS, and closes, leaves no timer behind', async () => {
+    const server = createTlsServer({ ...localhostCertificate, ALPNProtocols: ['h2'] }, (socket) =>
+      socket.destroy(),
+    );
+    const { host } = await new LoopbackServer(server).start();
+    const { url } = await startHttp2Proxy(`https://${host}`, { connectTimeout: 60_000 });
+    const handles = openHandles();
+
+    expect((await get(url)).status).toBe(502);
+
+    await expectNothingBut(handles);
   });
 
   it('about its window stops an upload, for attemptTimeout', async () => {

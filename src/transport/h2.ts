@@ -210,10 +210,8 @@ class Session implements Carrier {
     // Without it, those that come would wait for its SETTINGS with those that go, for ever.
     const { connectTimeout } = this.pool.options;
     if (connectTimeout === 0) return;
-    this.#timer = setTimeout(() => {
-      this.#fail(coded('ETIMEDOUT', 'no SETTINGS within connectTimeout'));
-      this.cut();
-    }, connectTimeout);
+    const onLate = (): void => this.#fail(coded('ETIMEDOUT', 'no SETTINGS within connectTimeout'));
+    this.#timer = setTimeout(onLate, connectTimeout);
     session.on('close', () => {
       this.pool.forget(this);
       if (!this.#ready) this.#fail(error ?? coded('ECONNRESET', 'closed before its SETTINGS'));
@@ -245,7 +243,7 @@ class Session implements Carrier {
 
   /** The connection never stood. */
   #fail(error: Error): void {
-    this.pool.forget(this);
+    this.cut();
     for (const flight of this.#waiting) flight.fail(error);
   }
 
