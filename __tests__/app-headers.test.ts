@@ -65,6 +65,20 @@ describe.each(LANES)('over %s', (_lane, start) => {
     },
   );
 
+  it.each(['X-Forwarded-User', 'x-forwarded-user'])(
+    "%s, too, of which an untrusted client's own would be removed",
+    async (name) => {
+      const { url, got } = await start((headers) => {
+        headers[name] = 'bob';
+      });
+
+      await get(url, { headers: { 'x-forwarded-user': 'root', 'x-forwarded-ssl': 'on' } });
+
+      expect(got('x-forwarded-user')).toEqual(['bob']);
+      expect(got('x-forwarded-ssl')).toEqual([]);
+    },
+  );
+
   it('so does Authorization, and X-Request-ID stays as it is', async () => {
     const { url, got } = await start((headers) => {
       Object.assign(headers, { Authorization: 'Bearer service', 'X-Request-ID': 'not-this' });

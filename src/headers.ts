@@ -126,11 +126,10 @@ export function nominated(connection: string | string[] | undefined): Set<string
 }
 
 /** What the app has set itself, a user's name say, is not the client's to take away. */
-function isAsSent({ headers, rawHeaders }: IncomingMessage, name: string): boolean {
+function isAsSent({ rawHeaders }: IncomingMessage, name: string, value: unknown): boolean {
   const isIts = (_: string, i: number) => i % 2 === 1 && rawHeaders[i - 1]!.toLowerCase() === name;
   const sent = rawHeaders.filter(isIts);
-  const value = String(headers[name]);
-  return sent.length > 0 && [', ', '; ', ','].some((comma) => sent.join(comma) === value);
+  return sent.length > 0 && [', ', '; ', ','].some((comma) => sent.join(comma) === String(value));
 }
 
 /**
@@ -147,9 +146,10 @@ export function forwardableHeaders(req: IncomingMessage): HeaderMap {
   // What the app has set comes later, and may be written otherwise: it takes the place of the client's.
   for (const written in headers) {
     const name = written.toLowerCase();
-    if (NOT_FROM_CLIENT.has(name) || (drop?.has(written) && isAsSent(req, written))) continue;
-    if (name.includes('_') && SET_HERE.test(name)) continue;
     const value: unknown = headers[written];
+    if (NOT_FROM_CLIENT.has(name) || (drop?.has(written) && isAsSent(req, written, value)))
+      continue;
+    if (name.includes('_') && SET_HERE.test(name)) continue;
     if (typeof value === 'string') out[name] = value;
     else if (value != null) out[name] = Array.isArray(value) ? value.map(String) : String(value);
   }
@@ -166,8 +166,8 @@ export function forwardableHeaders(req: IncomingMessage): HeaderMap {
 /** `X-Forwarded-Ssl`, `-User`, ...: there is no list of all that some backend believes. */
 const CLAIM = /^(?:forwarded|x-real-ip|x-forwarded-(?!(?:for|proto|host|prefix)$).*)$/;
 const BY_APPS = /^x-forwarded-(?!port$)/; // which the app may have set itself
-const isClaim = (req: Request, name: string): boolean =>
-  CLAIM.test(name) && (!BY_APPS.test(name) || isAsSent(req, name));
+const isClaim = (req: Request, name: string, value: unknown): boolean =>
+  CLAIM.test(name) && (!BY_APPS.test(name) || isAsSent(req, name, value));
 
 /**
  * Who the client is, for the backend. What an untrusted peer claims is replaced, by the app's own
@@ -177,7 +177,7 @@ export function setForwarded(out: HeaderMap, req: Request): void {
   const peer = req.socket.remoteAddress ?? '';
   const trust = req.app.get('trust proxy fn') as (address: string, hop: number) => boolean;
   const trusted = trust(peer, 0);
-  if (!trusted) for (const name in out) if (isClaim(req, name)) delete out[name];
+  if (!trusted) for (const name in out) if (isClaim(req, name, out[name])) delete out[name];
   const claimed = (name: string): string => (trusted ? String(req.headers[name] ?? '') : '');
   const chain = claimed('x-forwarded-for');
   // A Unix socket's peer has no address.

@@ -121,7 +121,8 @@ export async function sendRaw(
     const played = play(socket, script, () => arrived);
     await within(Promise.race([over, played.then(() => over)]), 'an end', limitMs);
   } catch (error) {
-    const sofar = `from port ${port} after: ${JSON.stringify(arrived.toString('latin1'))}`;
+    const stage = socket.connecting ? 'not connected' : `${socket.bytesWritten} bytes sent`;
+    const sofar = `from port ${port} (${stage}) after: ${JSON.stringify(arrived.toString('latin1'))}`;
     throw new Error(`${String(error)} ${sofar}`, { cause: error });
   } finally {
     socket.destroy();
