@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { NextFunction, Request, Response } from 'express';
 import { ProxyError, type TinyProxy, type TinyProxyOptions } from '../src/index.js';
 import { reply, startBackend } from './support/backend.js';
-import { get, quietProxy, startProxy, startProxyWith } from './support/proxy.js';
+import { get, open, quietProxy, startProxy, startProxyWith } from './support/proxy.js';
 import { refusedPort, refusedUrl, sendRaw, valuesOf } from './support/raw.js';
 import { until } from './support/wait.js';
 
@@ -129,6 +129,25 @@ describe("errors: 'next'", () => {
     await until(() => log.length === 1);
     expect(JSON.parse(log[0]!)).toMatchObject({ bytes: body.length });
     expect(bytes).toEqual([body.length]);
+  });
+
+  it('counts no bytes of an answer of the app that did not go out', async () => {
+    const proxy = quietProxy({ target: await refusedUrl(), errors: 'next', retry: false });
+    const bytes: number[] = [];
+    proxy.events.on('done', (done) => bytes.push(done.bytes));
+    const { url } = await startProxy((app) => {
+      app.use(proxy);
+      app.use((_error: Error, _req: Request, res: Response, _next: NextFunction) => {
+        res.writeHead(502, { 'Content-Length': 1_000_000 }).write('a little');
+      });
+    });
+    const { request, response } = open(url);
+    await response;
+
+    request.destroy();
+
+    await until(() => bytes.length === 1);
+    expect(bytes).toEqual([0]);
   });
 
   it('lets one answer that is asked by an app that has removed all listeners', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import type { NextFunction, Request, Response } from 'express';
+import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import { ProxyError, type TinyProxyOptions } from '../src/index.js';
-import { reply, startBackend } from './support/backend.js';
+import { reply, startBackend, startBackends } from './support/backend.js';
 import { get, quietProxy, startProxy, startProxyWith } from './support/proxy.js';
 import { refusedUrl, sendRaw, startRawBackend } from './support/raw.js';
 import { until } from './support/wait.js';
@@ -155,6 +155,10 @@ describe('a hook that leaves what cannot be sent', () => {
       'a header name in director',
       { director: ({ headers }) => Object.assign(headers, { 'a b': '1' }) },
     ],
+    [
+      'two of Host in director',
+      { director: ({ headers }) => Object.assign(headers, { host: ['a', 'b'] }) },
+    ],
     ['a value in director', { director: ({ headers }) => Object.assign(headers, { a: 'x\r\ny' }) }],
     [
       'a status in modifyResponse',
@@ -264,31 +268,52 @@ describe('a hook that fails when all is decided', () => {
     expect(log.join()).toContain('the hook');
   });
 
-  it('of the response head leaves nothing of the backend on the error', async () => {
-    const backend = await startBackend(
-      reply(200, 'whole', { 'Set-Cookie': ['sid=1'], Location: '/a', 'X-Internal': '10.0.0.3' }),
-    );
+  /** As on-headers has it: what is given is set, then its listener is asked. */
+  const askedAtHead =
+    (listener: (status: number) => void): RequestHandler =>
+    (_req, res, next) => {
+      res.set({ 'X-App': 'mine', Vary: 'Origin', 'Set-Cookie': 'app=1' });
+      const { writeHead } = res;
+      res.writeHead = ((status: number, ...rest: unknown[]) => {
+        for (const [name, value] of Object.entries(rest.at(-1) as object)) res.set(name, value);
+        listener(status);
+        return writeHead.call(res, status);
+      }) as typeof writeHead;
+      next();
+    };
+  const OF_BACKEND = { 'X-Internal': '10.0.0.3', Vary: 'Accept', 'Set-Cookie': 'b=2' };
+
+  it("of the response head leaves the app's fields on the error, and none of the backend's", async () => {
+    const backend = await startBackend(reply(200, 'whole', { ...OF_BACKEND, Location: '/a' }));
     const proxy = quietProxy({ target: backend.url });
-    const { url } = await startProxy((app) =>
-      app.use((_req, res, next) => {
-        res.set('X-App', 'mine');
-        const { writeHead } = res;
-        // As on-headers has it.
-        res.writeHead = ((status: number, ...rest: unknown[]) => {
-          for (const [name, value] of Object.entries(rest.at(-1) as object)) res.set(name, value);
-          if (status === 200) throw new Error('a bug');
-          return writeHead.call(res, status);
-        }) as typeof writeHead;
-        next();
-      }, proxy),
-    );
+    const fail = (status: number): void => {
+      if (status === 200) throw new Error('a bug');
+    };
+    const { url } = await startProxy((app) => app.use(askedAtHead(fail), proxy));
 
     const { status, headers, text } = await get(url);
 
     expect([status, JSON.parse(text).code]).toEqual([500, 'HOOK_FAILED']);
-    expect(headers).toMatchObject({ 'x-app': 'mine', 'content-type': 'application/problem+json' });
-    for (const name of ['set-cookie', 'location', 'x-internal'])
-      expect(headers).not.toHaveProperty(name);
+    expect(headers).toMatchObject({ 'x-app': 'mine', vary: 'Origin', 'set-cookie': ['app=1'] });
+    expect(headers.date).toBeDefined();
+    for (const name of ['location', 'x-internal']) expect(headers).not.toHaveProperty(name);
+  });
+
+  it("of the response head leaves the app's fields to the attempt that follows a ProxyError", async () => {
+    const [one, two] = await startBackends(
+      reply(200, 'one', OF_BACKEND),
+      reply(201, 'two', OF_BACKEND),
+    );
+    const proxy = quietProxy({ target: [one.url, two.url] });
+    const refuse = (status: number): void => {
+      if (status === 200) throw new ProxyError('NOT_THIS');
+    };
+    const { url } = await startProxy((app) => app.use(askedAtHead(refuse), proxy));
+
+    const { status, headers } = await get(url);
+
+    expect(status).toBe(201);
+    expect(headers).toMatchObject({ vary: 'Origin, Accept', 'set-cookie': ['app=1', 'b=2'] });
   });
 
   it('does not break the response: on.end', async () => {

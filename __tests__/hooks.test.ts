@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { type Outgoing, type OutgoingResponse, ProxyError } from '../src/index.js';
 import { failTimes, reply, startBackend } from './support/backend.js';
-import { get, startProxyWith } from './support/proxy.js';
+import { get, quietProxy, startProxy, startProxyWith } from './support/proxy.js';
 import { sendRaw, startRawBackend, valuesOf } from './support/raw.js';
 
 const GET = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n';
@@ -150,6 +150,27 @@ describe('director', () => {
       expect(backend.started).toBe(0);
     },
   );
+});
+
+describe('a Host that is a list of one', () => {
+  it.each(['director', 'a middleware'])('is that one, set by %s', async (by) => {
+    const backend = await startBackend(reply(200));
+    const proxy = quietProxy({
+      target: backend.url,
+      director({ headers }) {
+        if (by === 'director') headers.host = ['a.example'];
+      },
+    });
+    const { url } = await startProxy((app) =>
+      app.use((req, _res, next) => {
+        if (by !== 'director') Object.assign(req.headers, { host: ['a.example'] });
+        next();
+      }, proxy),
+    );
+
+    for (let i = 0; i < 3; i += 1) expect((await get(url)).status).toBe(200); // on one connection
+    expect(backend.received.map(({ headers }) => headers.host)).toEqual(Array(3).fill('a.example'));
+  });
 });
 
 describe('modifyResponse', () => {

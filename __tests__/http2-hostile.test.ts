@@ -19,6 +19,7 @@ import {
   PUSH_PROMISE,
   type Respond,
   RST_STREAM,
+  rst,
   SETTINGS,
   startFrameBackend,
   startFrameProxy,
@@ -34,6 +35,7 @@ import { bytesInUse, MB, mostInUse } from './support/memory.js';
 import { type ClientResponse, get, open, readBody } from './support/proxy.js';
 import { standstill, until } from './support/wait.js';
 
+const ENHANCE_YOUR_CALM = 11;
 const times = (count: number, bytes: Buffer): Buffer =>
   Buffer.concat(Array.from({ length: count }, () => bytes));
 /** One setting. */
@@ -158,6 +160,18 @@ describe('a client that sends more fields than the backend takes', () => {
   });
 });
 
+describe('a backend that has too much to do', () => {
+  it('by ENHANCE_YOUR_CALM has failed, also at a request of many fields', async () => {
+    const busy = await startFrameBackend((stream) => [rst(stream, ENHANCE_YOUR_CALM)]);
+    const well = await startFrameBackend(whole);
+    const { url, proxy } = await startHttp2Proxy([busy.url, well.url]);
+    const headers = Object.fromEntries(Array.from({ length: 110 }, (_, i) => [`x-${i}`, '1']));
+
+    expect((await get(url, { headers })).text).toBe('whole');
+    expect(proxy.status().backends.map(({ failures }) => failures)).toEqual([1, 0]);
+  });
+});
+
 describe('a backend that pushes', () => {
   it('is refused', async () => {
     const pushed = Buffer.concat([
@@ -256,12 +270,12 @@ describe('a backend that is silent', () => {
     expect(new Set(statuses)).toEqual(new Set([504, 200]));
   });
 
-  it('about its SETTINGS, and closes, leaves no timer behind', async () => {
+  it.each([60_000, 0])('about its SETTINGS, and closes, leaves no timer behind: %d', async (ms) => {
     const server = createTlsServer({ ...localhostCertificate, ALPNProtocols: ['h2'] }, (socket) =>
       socket.destroy(),
     );
     const { host } = await new LoopbackServer(server).start();
-    const { url } = await startHttp2Proxy(`https://${host}`, { connectTimeout: 60_000 });
+    const { url } = await startHttp2Proxy(`https://${host}`, { connectTimeout: ms });
     const handles = openHandles();
 
     expect((await get(url)).status).toBe(502);

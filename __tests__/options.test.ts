@@ -1,8 +1,10 @@
 // What tinyProxy() accepts, what it refuses at mount and in which words.
+import { createSecureContext } from 'node:tls';
 import { inspect } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import { accessLog, requestId, type TinyProxyOptions, tinyProxy } from '../src/index.js';
 import { reply, startBackend } from './support/backend.js';
+import { impostorCertificate } from './support/certificates.js';
 import { get, quietProxy, startProxyWith } from './support/proxy.js';
 
 const A = 'http://10.0.0.1:8081';
@@ -133,6 +135,22 @@ describe('TLS options that cannot be used', () => {
     expect(error.message).toContain(`option "ssl" must be what tls.connect() takes`);
     expect(error.message).toContain('no start line');
     expect(error.message).not.toContain('secret');
+  });
+
+  it.each([
+    { passphrase: 12_345 },
+    { key: [{ pem: impostorCertificate.key, passphrase: 12_345 }] },
+    { ticketKeys: 'a secret 12345' },
+  ])('are named without their value: %#', (options) => {
+    const error = errorOf(mount({ ssl: { ...impostorCertificate, ...options } }));
+
+    expect(error.message).toContain('option "ssl"');
+    expect(error.message).not.toMatch(/12[_,]?345/);
+  });
+
+  it('are left alone beside a secureContext, which stands for all of them', () => {
+    const secureContext = createSecureContext(impostorCertificate);
+    expect(mount({ ssl: { secureContext, key: 'not looked at' } })).not.toThrow();
   });
 });
 

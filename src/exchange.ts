@@ -70,8 +70,8 @@ export function sentStatus(exchange: Exchange | undefined, res: ServerResponse):
 
 /** How much of a body the client was sent. What the app has answered, it has told the length of. */
 export function sentBytes(exchange: Exchange | undefined, res: ServerResponse): number {
-  if (exchange !== undefined && (exchange.status !== null || exchange.bytes > 0))
-    return exchange.bytes;
-  if (!res.headersSent || res.req.method === 'HEAD') return 0;
+  if (exchange && (exchange.status !== null || exchange.bytes > 0)) return exchange.bytes;
+  const isApps = exchangeOf(res.req) === exchange; // not another proxy's
+  if (!isApps || !res.writableFinished || res.req.method === 'HEAD') return 0;
   return Number(res.getHeader('content-length')) || 0;
 }

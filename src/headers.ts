@@ -151,7 +151,8 @@ export function forwardableHeaders(req: IncomingMessage): HeaderMap {
       continue;
     if (name.includes('_') && SET_HERE.test(name)) continue;
     if (typeof value === 'string') out[name] = value;
-    else if (value != null) out[name] = Array.isArray(value) ? value.map(String) : String(value);
+    else if (Array.isArray(value) && !SINGLE.has(name)) out[name] = value.map(String);
+    else if (value != null) out[name] = String(value);
   }
   if (out.host === '') delete out.host; // RFC 9112 3.2: the target has none; the backend's is sent
   const doubled = doubledField(rawHeaders);
@@ -287,11 +288,12 @@ export function checkedHeaders(headers: HeaderMap, length?: HeaderMap[string]): 
     if (value === undefined || HOP_BY_HOP.has(name) || OURS.has(name)) continue;
     validateHeaderName(name);
     const values = Array.isArray(value) ? value : [value];
+    if (values.length > 1 && SINGLE.has(name)) throw new TypeError(`header "${name}" is no list`);
     for (const item of values) {
       if (!isFieldValue(String(item)))
         throw new TypeError(`header "${name}" has an invalid character`);
     }
-    out[name] = Array.isArray(value) ? value.map(String) : String(value);
+    out[name] = Array.isArray(value) && !SINGLE.has(name) ? value.map(String) : String(value);
   }
   if (length !== undefined) out['content-length'] = length;
   return out;

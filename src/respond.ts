@@ -1,4 +1,4 @@
-import { STATUS_CODES } from 'node:http';
+import { type OutgoingHttpHeaders, ServerResponse, STATUS_CODES } from 'node:http';
 import type { Request, Response } from 'express';
 import { atOnce, type ProxyError, problem } from './errors.js';
 import { checkedHeaders, type HeaderMap, WEBSOCKET } from './headers.js';
@@ -46,6 +46,7 @@ export function setHead(head: Head, status: number, headers: HeaderMap): void {
 export function writeHead(res: Response, head: Head, trace: Trace | null, keepCase: boolean): void {
   const { headers } = head;
   const { 'set-cookie': cookies, vary } = headers;
+  const set = res.writeHead === ServerResponse.prototype.writeHead ? null : res.getHeaders();
   if (cookies !== undefined && res.hasHeader('set-cookie'))
     headers['set-cookie'] = joinField(res.getHeader('set-cookie')!, cookies);
   if (vary !== undefined && res.hasHeader('vary'))
@@ -67,8 +68,7 @@ export function writeHead(res: Response, head: Head, trace: Trace | null, keepCa
   try {
     res.writeHead(head.status, head.reason, written as Record<string, string | string[]>);
   } catch (thrown) {
-    // on-headers has set them already, one by one: they would go out with the error.
-    if (!res.headersSent) for (const name in written) res.removeHeader(name);
+    if (set !== null && !res.headersSent) takeBack(res, set);
     throw thrown;
   }
   if (head.status !== 101) return;
@@ -81,6 +81,14 @@ type Field = string | readonly string[];
 /** Joins two values of a list field, the app's first. */
 export function joinField(ours: number | Field, theirs: Field): string[] {
   return (typeof ours === 'object' ? [...ours] : [String(ours)]).concat(theirs);
+}
+
+/** on-headers has set a head already, field by field: it would go out with an error, or the next head. */
+function takeBack(res: Response, set: OutgoingHttpHeaders): void {
+  const { sendDate } = res;
+  for (const name of res.getHeaderNames()) if (!(name in set)) res.removeHeader(name);
+  for (const [name, value] of Object.entries(set)) res.setHeader(name, value!);
+  res.sendDate = sendDate; // which is gone with a 'date'
 }
 
 /** `preserveHeaderKeyCase` */

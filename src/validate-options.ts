@@ -156,11 +156,12 @@ export function resolveOptions(options: TinyProxyOptions): ResolvedOptions {
 
 /** @throws {TypeError} that shows no key. */
 function checkTls(ssl: TinyProxyOptions['ssl']): void {
+  if (ssl === undefined || 'secureContext' in ssl) return;
   try {
     createSecureContext(ssl);
   } catch (thrown) {
-    const expected = "what tls.connect() takes, such as { ca: readFileSync('ca.pem') }";
-    throw wrong('ssl', (thrown as Error).message, expected);
+    const why = (thrown as Error).message.replace(/ Received .*/s, ''); // a passphrase, say
+    throw wrong('ssl', why, "what tls.connect() takes, such as { ca: readFileSync('ca.pem') }");
   }
 }
 

@@ -11,17 +11,13 @@ const KEEP_ALIVE_MS = 60_000;
 /** As much as one read of the socket may bring. */
 const READ_AHEAD = 65_536;
 
-/** TCP, and TLS where the backend's URL says so (`protocols` by ALPN), within `connectTimeout`. */
-export function createDial(
-  backend: Backend,
-  options: ResolvedOptions,
-  protocols?: readonly string[],
-): Dial {
+/** TCP, and TLS where the backend's URL says so (with `alpn`), within `connectTimeout`. */
+export function createDial(backend: Backend, options: ResolvedOptions, alpn?: string[]): Dial {
   const { connectTimeout } = options;
   const tls = tlsOptions(backend, options);
   const where = {
     ...whereOf(backend),
-    ...{ highWaterMark: READ_AHEAD, noDelay: true, keepAlive: true, ALPNProtocols: protocols },
+    ...{ highWaterMark: READ_AHEAD, noDelay: true, keepAlive: true, ALPNProtocols: alpn },
     keepAliveInitialDelay: KEEP_ALIVE_MS,
   };
   let session: Buffer | undefined;

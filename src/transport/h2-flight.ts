@@ -7,6 +7,8 @@ import { fieldsOf, headOf, trailersOf } from './h2-fields.js';
 import { DroppedBody, isBodiless, PassedBody, passableTrailers } from './pass-body.js';
 import type { Attempt, AttemptEvents, Flight, Head, Outcome } from './transport.js';
 
+type Coded = NodeJS.ErrnoException;
+
 /** The HTTP/2 connection of a flight: see `h2.ts`. */
 export interface Carrier {
   /** A response has come on it. */
@@ -27,8 +29,8 @@ export interface Carrier {
 
 const { NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } =
   constants;
-/** So many fields may be what a backend refuses by ENHANCE_YOUR_CALM: Node's takes 128, its four among them. */
-const MANY_FIELDS = 100;
+/** More than Node's server takes (128, with three that are none here) it refuses by ENHANCE_YOUR_CALM. */
+const MOST_FIELDS = 125;
 
 /** One attempt under way: a stream of HTTP/2, or what carries it where the backend has not that. */
 export class Http2Flight implements Flight {
@@ -36,7 +38,7 @@ export class Http2Flight implements Flight {
   #stream: ClientHttp2Stream | null = null;
   #successor: Flight | null = null;
   #body: PassedBody | null = null;
-  #error: NodeJS.ErrnoException | null = null;
+  #error: Coded | null = null;
   #rawTrailers: readonly string[] = [];
   /** END_STREAM has come. */
   #whole = false;
@@ -225,7 +227,7 @@ export class Http2Flight implements Flight {
       return this.#fail(coded('GOAWAY', 'GOAWAY before the request'), false, stale);
     }
     const isTooMuch = rstCode === NGHTTP2_ENHANCE_YOUR_CALM && !this.#hasHead && goaway === null;
-    if (isTooMuch && Object.keys(this.attempt.headers).length > MANY_FIELDS)
+    if (isTooMuch && Object.keys(this.attempt.headers).length > MOST_FIELDS)
       return this.fail(badRequest('more header fields than the backend takes', 431));
     const isRefused = rstCode === NGHTTP2_REFUSED_STREAM;
     const error = reasonOf(this.#error, over, goaway?.code || rstCode);
@@ -253,7 +255,7 @@ export class Http2Flight implements Flight {
     this.#fail(error, this.#stream !== null, false);
   }
 
-  #fail(error: NodeJS.ErrnoException, connected: boolean, stale: boolean): void {
+  #fail(error: Coded, connected: boolean, stale: boolean): void {
     if (this.#over) return;
     this.#settle({ kind: 'failed', code: error.code ?? 'EPROTO', error, connected, stale });
   }
@@ -278,11 +280,7 @@ const CODES = (
 ).split(' ');
 
 /** Why a stream was closed: the connection's error, or the code of a RST_STREAM or a GOAWAY. */
-function reasonOf(
-  error: NodeJS.ErrnoException | null,
-  connectionOver: boolean,
-  code: number,
-): NodeJS.ErrnoException {
+function reasonOf(error: Coded | null, connectionOver: boolean, code: number): Coded {
   if (error?.code === 'ERR_HTTP2_ERROR') return invalid(error.message);
   if (error !== null && !error.code?.startsWith('ERR_HTTP2_')) return error;
   const name = CODES[code] ?? 'INTERNAL_ERROR';

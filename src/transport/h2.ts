@@ -209,9 +209,8 @@ class Session implements Carrier {
     session.once('remoteSettings', () => this.#onReady());
     // Without it, those that come would wait for its SETTINGS with those that go, for ever.
     const { connectTimeout } = this.pool.options;
-    if (connectTimeout === 0) return;
     const onLate = (): void => this.#fail(coded('ETIMEDOUT', 'no SETTINGS within connectTimeout'));
-    this.#timer = setTimeout(onLate, connectTimeout);
+    if (connectTimeout > 0) this.#timer = setTimeout(onLate, connectTimeout);
     session.on('close', () => {
       this.pool.forget(this);
       if (!this.#ready) this.#fail(error ?? coded('ECONNRESET', 'closed before its SETTINGS'));
