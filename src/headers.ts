@@ -181,17 +181,17 @@ export function setForwarded(out: HeaderMap, req: Request): void {
   if (!trusted) for (const name in out) if (isClaim(req, name, out[name])) delete out[name];
   const claimed = (name: string): string => (trusted ? String(req.headers[name] ?? '') : '');
   const chain = claimed('x-forwarded-for');
-  // A Unix socket's peer has no address.
-  set(out, 'x-forwarded-for', chain && peer ? `${chain}, ${peer}` : chain || peer || undefined);
+  const addresses = chain && peer ? `${chain}, ${peer}` : chain || peer; // a Unix socket has none
+  if (addresses === '') delete out['x-forwarded-for'];
+  else out['x-forwarded-for'] = addresses;
   const encrypted = 'encrypted' in req.socket && req.socket.encrypted === true;
   out['x-forwarded-proto'] = claimed('x-forwarded-proto') || (encrypted ? 'https' : 'http');
-  set(out, 'x-forwarded-host', claimed('x-forwarded-host') || req.headers.host);
-  set(out, 'x-forwarded-prefix', claimed('x-forwarded-prefix') + req.baseUrl || undefined);
-}
-
-function set(out: HeaderMap, name: string, value: string | undefined): void {
-  if (value === undefined) delete out[name];
-  else out[name] = value;
+  const host = claimed('x-forwarded-host') || req.headers.host;
+  if (host === undefined) delete out['x-forwarded-host'];
+  else out['x-forwarded-host'] = host;
+  const prefix = claimed('x-forwarded-prefix') + req.baseUrl;
+  if (prefix === '') delete out['x-forwarded-prefix'];
+  else out['x-forwarded-prefix'] = prefix;
 }
 
 /** Not for a hook to set: our framing, and a promise that Node has kept already. */

@@ -35,10 +35,8 @@ export function createNotices(events: ProxyEvents, log: AccessLog | null): Notic
     onTargets({ added, removed }, all) {
       const urls = { added: labels(added), removed: labels(removed), backends: labels(all) };
       tell(events, 'targets', urls);
-      const changes = [
-        ...added.map(({ name }) => `+${name}`),
-        ...removed.map(({ name }) => `-${name}`),
-      ];
+      const signed = (sign: string) => (each: Backend) => sign + each.name;
+      const changes = [...added.map(signed('+')), ...removed.map(signed('-'))];
       const more = changes.length > MOST_NAMED ? ` and ${changes.length - MOST_NAMED} more` : '';
       const named = changes.slice(0, MOST_NAMED).join(' ') + more;
       const what = changes.length === 0 ? 'other weights' : named;
