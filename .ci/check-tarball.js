@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
  * Bytes, packed: where it stands, and it may only go down, or grow by a part. A fifth of it is
  * comments, for whoever looks into dist at 3am; without them and all white space it is 112,000.
  */
-const MOST_BYTES = 154_000;
+const MOST_BYTES = 155_000;
 const NEEDED = [
   /^dist\/[\w/-]+\.js$/,
   /^dist\/status-page\/page\/[\w-]+\.(?:html|css)$/,
