@@ -40,6 +40,8 @@ await client?.connect();
 const sharing = client === null ? null : shareBreakers(proxy, { client, prefix: 'fleet:' });
 
 const server = createServer(express().use(proxy)).listen(0, '127.0.0.1');
+// A client that is late must not meet the end of its idle connection: that is its own race.
+server.keepAliveTimeout = 120_000;
 await once(server, 'listening');
 const address = server.address();
 
