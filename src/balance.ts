@@ -63,12 +63,11 @@ function load(backend: Balanced): number {
 
 function byFunction(balance: BalanceFunction): Balance {
   return function chooseByFunction(candidates, req) {
-    const view = ({ label: url, weight, inFlight }: Balanced): Candidate => ({
-      url,
+    const views: Candidate[] = candidates.map(({ label, weight, inFlight }) => ({
+      url: label,
       weight,
       inFlight,
-    });
-    const views = candidates.map(view);
+    }));
     let chosen: Candidate;
     try {
       chosen = atOnce(balance(req, views));
